@@ -1,0 +1,102 @@
+package udp
+
+import (
+	"net/netip"
+)
+
+const (
+	// Headroom is the number of free bytes before a received payload: enough for
+	// the header of a Data indication to an IPv6 peer (48 bytes), the largest thing
+	// the relay puts in front of a payload.
+	Headroom = 64
+
+	// Tailroom is the number of free bytes after the longest payload, for padding
+	// to a multiple of four.
+	Tailroom = 4
+
+	// MaxPayload is the longest payload an IPv4 or IPv6 UDP datagram carries, jumbo
+	// datagrams aside, in bytes.
+	MaxPayload = 65535 - 8
+)
+
+// Packet is one datagram: Buf[Start:End] is its payload, what surrounds it is room
+// to grow into.
+type Packet struct {
+	Buf        []byte
+	Start, End int
+
+	// Remote is the source of a packet that was read, the destination of one to
+	// send. It is never an IPv4-mapped IPv6 address.
+	Remote netip.AddrPort
+
+	// Local is, on a socket with PacketInfo, the address the packet was sent to, or
+	// is to be sent from; elsewhere, and where the kernel shall choose, it is zero.
+	Local netip.Addr
+}
+
+// Data returns the payload, its capacity capped.
+func (p *Packet) Data() []byte { return p.Buf[p.Start:p.End:p.End] }
+
+// Batch holds the packets of one read and the memory behind them. It belongs to one
+// goroutine at a time.
+type Batch struct {
+	// Packets are those of the last read. Their Buf, Start and End may be changed
+	// freely; the next read sets them anew.
+	Packets []Packet
+
+	slots [][]byte // one per packet: Headroom + MaxPayload + Tailroom bytes
+	sys   batchSys
+}
+
+// NewBatch returns a batch of n slots. The slots' memory is only made resident as
+// datagrams fill it.
+func NewBatch(n int) *Batch {
+	const slot = (Headroom + MaxPayload + Tailroom + 7) &^ 7
+	memory := make([]byte, n*slot)
+	b := &Batch{Packets: make([]Packet, 0, n), slots: make([][]byte, n)}
+	for i := range b.slots {
+		b.slots[i] = memory[i*slot : (i+1)*slot : (i+1)*slot]
+	}
+	b.sys.init(b.slots)
+	return b
+}
+
+// Options say what a socket is for. The zero value is a relay socket's.
+type Options struct {
+	// ReusePort lets several sockets share an address, the kernel spreading clients
+	// over them (SO_REUSEPORT). Ignored where Capabilities lacks it.
+	ReusePort bool
+
+	// PacketInfo reports and sets Packet.Local, for sockets on a wildcard address.
+	PacketInfo bool
+
+	// Shared says that many goroutines write at once and that Close is called only
+	// after the last of them has stopped; writes then share no lock and no counter.
+	Shared bool
+
+	// ReceiveBuffer and SendBuffer are the kernel's buffer sizes in bytes; zero
+	// leaves the system's own.
+	ReceiveBuffer, SendBuffer int
+}
+
+// Capabilities say what a socket on this machine can do.
+type Capabilities struct {
+	Batch        bool // several packets per system call
+	GSO          bool // runs handed over as one piece (UDP_SEGMENT)
+	ReusePort    bool
+	PacketInfo   bool
+	DontFragment bool // WriteDontFragment works
+}
+
+// Borrower is what [Conn.Serve] asks for memory.
+type Borrower interface {
+	// Borrow returns a batch to read into. Serve calls it only once there is
+	// something to read, and gives the batch back before it waits again.
+	Borrow() *Batch
+
+	// Handle takes what was read; the batch is valid until it returns.
+	Handle(*Batch)
+
+	// Return gives back what Borrow lent.
+	Return(*Batch)
+}
