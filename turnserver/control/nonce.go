@@ -14,17 +14,13 @@ import (
 )
 
 // securityFeatures is the set of features that the nonce cookie announces, so that
-// nobody on the way can hide them from the client (RFC 8489 §9.2, §18.1). Bit 0 of the
-// RFC is the most significant of 24.
+// nobody on the way can hide them from the client (RFC 8489 §9.2, §18.1). Password
+// algorithms would be 1<<23 and username anonymity 1<<22: the RFC counts 24 bits from
+// the most significant.
 type securityFeatures uint32
 
-const (
-	featurePasswordAlgorithms securityFeatures = 1 << 23
-	featureUsernameAnonymity  securityFeatures = 1 << 22
-
-	// featuresOffered are those that this server has.
-	featuresOffered securityFeatures = 0
-)
+// featuresOffered are those that this server has.
+const featuresOffered securityFeatures = 0
 
 // A nonce is 28 bytes, so that the 401 that carries it is no larger than 72 (SEC-24):
 // the nonce cookie with the features, then the proof that the nonce is ours, in the
