@@ -17,6 +17,11 @@ const (
 	// MaxPayload is the longest payload an IPv4 or IPv6 UDP datagram carries, jumbo
 	// datagrams aside, in bytes.
 	MaxPayload = 65535 - 8
+
+	// maxBatch is the largest number of messages Linux looks at in one call
+	// (UIO_MAXIOV). It bounds every batch, so that a read that comes back short always
+	// means that there was no more to read.
+	maxBatch = 1024
 )
 
 // Packet is one datagram: Buf[Start:End] is its payload, what surrounds it is room
@@ -26,11 +31,13 @@ type Packet struct {
 	Start, End int
 
 	// Remote is the source of a packet that was read, the destination of one to
-	// send. It is never an IPv4-mapped IPv6 address.
+	// send. It is never an IPv4-mapped IPv6 address. Link-local addresses have a
+	// zone.
 	Remote netip.AddrPort
 
 	// Local is, on a socket with PacketInfo, the address the packet was sent to, or
 	// is to be sent from; elsewhere, and where the kernel shall choose, it is zero.
+	// It has no zone.
 	Local netip.Addr
 }
 
@@ -40,25 +47,40 @@ func (p *Packet) Data() []byte { return p.Buf[p.Start:p.End:p.End] }
 // Batch holds the packets of one read and the memory behind them. It belongs to one
 // goroutine at a time.
 type Batch struct {
-	// Packets are those of the last read. Their Buf, Start and End may be changed
-	// freely; the next read sets them anew.
+	// Packets are those of the last read. They may be changed freely; the next read
+	// sets them anew.
 	Packets []Packet
 
-	slots [][]byte // one per packet: Headroom + MaxPayload + Tailroom bytes
-	sys   batchSys
+	packets []Packet // the memory behind Packets, one for each slot
+	slots   [][]byte // Headroom + MaxPayload + Tailroom bytes each
+	sys     batchSys
 }
 
-// NewBatch returns a batch of n slots. The slots' memory is only made resident as
-// datagrams fill it.
+// NewBatch returns a batch of n slots, at least 1 and at most 1024. Memory fresh from
+// the system is only made resident as datagrams fill it; memory the program has used
+// before is resident, so a batch is worth keeping.
 func NewBatch(n int) *Batch {
 	const slot = (Headroom + MaxPayload + Tailroom + 7) &^ 7
+	n = min(max(n, 1), maxBatch)
 	memory := make([]byte, n*slot)
-	b := &Batch{Packets: make([]Packet, 0, n), slots: make([][]byte, n)}
+	b := &Batch{packets: make([]Packet, n), slots: make([][]byte, n)}
 	for i := range b.slots {
 		b.slots[i] = memory[i*slot : (i+1)*slot : (i+1)*slot]
 	}
-	b.sys.init(b.slots)
+	b.Packets = b.packets[:0]
+	b.sys.init(b)
 	return b
+}
+
+// payload returns the part of slot i that a datagram is read into.
+func (b *Batch) payload(i int) []byte { return b.slots[i][Headroom : Headroom+MaxPayload] }
+
+// fill makes packet i what was read into slot i.
+func (b *Batch) fill(i, length int, remote netip.AddrPort, local netip.Addr) {
+	b.packets[i] = Packet{
+		Buf: b.slots[i], Start: Headroom, End: Headroom + length,
+		Remote: remote, Local: local,
+	}
 }
 
 // Options say what a socket is for. The zero value is a relay socket's.
@@ -68,14 +90,17 @@ type Options struct {
 	ReusePort bool
 
 	// PacketInfo reports and sets Packet.Local, for sockets on a wildcard address.
+	// Ignored where Capabilities lacks it.
 	PacketInfo bool
 
-	// Shared says that many goroutines write at once and that Close is called only
-	// after the last of them has stopped; writes then share no lock and no counter.
+	// Shared says that many goroutines write at once; writes then share no lock and
+	// no counter. In exchange the number of the descriptor, though not its address,
+	// stays taken after Close until the Conn is collected as garbage, and there is no
+	// WriteDontFragment.
 	Shared bool
 
 	// ReceiveBuffer and SendBuffer are the kernel's buffer sizes in bytes; zero
-	// leaves the system's own.
+	// leaves the system's own. The system may grant less.
 	ReceiveBuffer, SendBuffer int
 }
 
@@ -90,11 +115,13 @@ type Capabilities struct {
 
 // Borrower is what [Conn.Serve] asks for memory.
 type Borrower interface {
-	// Borrow returns a batch to read into. Serve calls it only once there is
-	// something to read, and gives the batch back before it waits again.
+	// Borrow returns a batch to read into. Serve calls it only once woken by
+	// something to read (which may turn out to be a datagram that the kernel rejects
+	// after all), and gives the batch back before it waits again.
 	Borrow() *Batch
 
-	// Handle takes what was read; the batch is valid until it returns.
+	// Handle takes what was read; the batch is valid until it returns. It may write
+	// to and close the Conn that is served.
 	Handle(*Batch)
 
 	// Return gives back what Borrow lent.
