@@ -10,8 +10,9 @@ import (
 
 const (
 	// maxSendWait bounds how long a portable WriteBatch waits for room in the
-	// kernel's buffer: package net offers no send that does not wait.
-	maxSendWait = time.Millisecond
+	// kernel's buffer: package net offers no send that does not wait. It is long
+	// enough not to pass between the start of a send and its system call.
+	maxSendWait = 10 * time.Millisecond
 
 	// maxReadErrors is the number of failed reads in a row after which a portable
 	// socket is taken for broken. Single failures are other datagrams' ICMP errors.
@@ -86,23 +87,34 @@ func (s *portable) serve(m Borrower) error {
 }
 
 func (s *portable) writeBatch(_ *Writer, ps []Packet) (sent int, err error) {
-	if err := s.conn.SetWriteDeadline(time.Now().Add(maxSendWait)); err != nil {
-		return 0, closedOr(err)
-	}
 	for i := range ps {
-		_, e := s.conn.WriteToUDPAddrPort(ps[i].Data(), ps[i].Remote)
-		switch {
-		case e == nil:
+		e := s.write(&ps[i])
+		if e == nil {
 			sent++
 			continue
-		case err == nil:
-			err = closedOr(e)
 		}
-		if errors.Is(e, net.ErrClosed) || errors.Is(e, os.ErrDeadlineExceeded) {
-			break
+		if err == nil {
+			err = e
+		}
+		if e == net.ErrClosed {
+			return sent, e
+		}
+		if errors.Is(e, os.ErrDeadlineExceeded) {
+			break // no room for the rest either
 		}
 	}
 	return sent, err
+}
+
+func (s *portable) write(p *Packet) error {
+	err := s.conn.SetWriteDeadline(time.Now().Add(maxSendWait))
+	if err == nil {
+		_, err = s.conn.WriteToUDPAddrPort(p.Data(), p.Remote)
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return net.ErrClosed
+	}
+	return err
 }
 
 func (s *portable) writeDontFragment(*Writer, *Packet) error { return errors.ErrUnsupported }
@@ -112,12 +124,4 @@ func (s *portable) close() error {
 		return err
 	}
 	return nil
-}
-
-// closedOr returns err, but net.ErrClosed itself if err only wraps it.
-func closedOr(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return net.ErrClosed
-	}
-	return err
 }
