@@ -1,0 +1,73 @@
+/**
+ * The buttons and the header of a call.
+ *
+ * @typedef {import('./state.js').CallState} CallState
+ */
+import { trackOf } from './media.js'
+import { notify } from './notices.js'
+import { inviteLink } from './options.js'
+import { element } from './page.js'
+import { stateWords } from './words.js'
+
+const microphone = element('microphone', HTMLButtonElement)
+const camera = element('camera', HTMLButtonElement)
+const leave = element('leave', HTMLButtonElement)
+const status = element('status', HTMLElement)
+const roomName = element('room-name', HTMLElement)
+const alone = element('alone', HTMLElement)
+const link = element('link', HTMLInputElement)
+
+/** @param {{ toggle: (kind: 'audio' | 'video') => void, leave: () => void }} handlers */
+export function onControls(handlers) {
+  microphone.addEventListener('click', () => handlers.toggle('audio'))
+  camera.addEventListener('click', () => handlers.toggle('video'))
+  leave.addEventListener('click', handlers.leave)
+  for (const button of document.querySelectorAll('.invite')) button.addEventListener('click', copyInvite)
+}
+
+/** @param {string} room */
+export function showRoom(room) {
+  roomName.textContent = room
+  document.title = `${room} · Hairpin`
+  link.value = inviteLink(location.origin, room)
+}
+
+/** @param {MediaStream | null} media ours */
+export function showToggles(media) {
+  showToggle(microphone, 'Microphone', trackOf(media, 'audio'))
+  showToggle(camera, 'Camera', trackOf(media, 'video'))
+}
+
+/**
+ * @param {CallState} state
+ * @param {number} others
+ */
+export function showStatus(state, others) {
+  status.textContent = stateWords(state, others)
+}
+
+/** @param {boolean} shown */
+export function showAlone(shown) {
+  alone.hidden = !shown
+}
+
+/**
+ * @param {HTMLButtonElement} button
+ * @param {string} label
+ * @param {MediaStreamTrack | null} track
+ */
+function showToggle(button, label, track) {
+  const on = track?.enabled ?? false
+  button.setAttribute('aria-pressed', String(on))
+  button.textContent = track ? `${label} ${on ? 'on' : 'off'}` : `No ${label.toLowerCase()}`
+}
+
+async function copyInvite() {
+  try {
+    await navigator.clipboard.writeText(link.value)
+    notify('invite', 'info', 'The link is copied: send it to whom you want to meet.')
+  } catch {
+    // Without permission, or without HTTPS, there is no clipboard to write to.
+    notify('invite', 'info', `Send this link to whom you want to meet: ${link.value}`)
+  }
+}

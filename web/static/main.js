@@ -1,0 +1,68 @@
+/**
+ * The entry of the page: lobby, call, and what leads from one to the other.
+ *
+ * @typedef {import('./options.js').CallOptions} CallOptions
+ * @typedef {import('./state.js').CallState} CallState
+ */
+import { Call } from './call.js'
+import { clearChat, onChatSubmit } from './chatpanel.js'
+import { onControls, showRoom } from './controls.js'
+import { askForToken, fillLobby, onLobbySubmit } from './lobby.js'
+import { clearNotices, notify } from './notices.js'
+import { readOptions, writeOptions } from './options.js'
+import { showView } from './page.js'
+import { refusalWords } from './words.js'
+
+/** @type {Call | null} */
+let call = null
+
+/** @param {CallOptions} options */
+function enter(options) {
+  call?.end()
+  clearNotices()
+  clearChat()
+  history.replaceState(null, '', writeOptions(options))
+  showRoom(options.room)
+  showView('call')
+  call = new Call(options, {
+    onState: setState,
+    onRetry: () => enter(options),
+    onRefused: (refusal) => {
+      leave('failed')
+      notify('server', 'error', refusalWords(refusal))
+      if (refusal.reason === 'unauthorized') askForToken()
+    },
+  })
+  void call.start()
+}
+
+/** @param {CallState} state */
+function leave(state) {
+  call?.end()
+  call = null
+  clearNotices()
+  showView('lobby')
+  setState(state)
+  fillLobby(readOptions(location))
+}
+
+/** @param {CallState} state */
+function setState(state) {
+  document.body.dataset.state = state
+}
+
+onLobbySubmit(enter)
+onChatSubmit((text) => call?.say(text))
+onControls({
+  toggle: (kind) => call?.toggle(kind),
+  leave: () => {
+    leave('left')
+    notify('left', 'info', 'You left the call.')
+  },
+})
+// The others learn at once that we are gone, rather than when the socket times out.
+addEventListener('pagehide', () => call?.end())
+
+const options = readOptions(location)
+fillLobby(options)
+if (options.join && options.room) enter(options)

@@ -1,0 +1,43 @@
+/**
+ * The camera and the microphone, or what can be had of them.
+ *
+ * @typedef {object} OpenedMedia
+ * @property {MediaStream | null} stream null when there is neither
+ * @property {unknown} error why something is missing; null when both are there
+ */
+
+const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } }
+const AUDIO = { echoCancellation: true, noiseSuppression: true, autoGainControl: true }
+
+/**
+ * Asks for both; if that fails, for each alone, because one may be missing, busy or refused while the other is not.
+ *
+ * @param {MediaDevices | undefined} [devices] undefined where the page was not loaded securely
+ * @returns {Promise<OpenedMedia>} never rejects
+ */
+export async function openMedia(devices = navigator.mediaDevices) {
+  if (!devices) return { stream: null, error: new DOMException('no secure context', 'SecurityError') }
+  /** @type {unknown} */
+  let error = null
+  for (const wish of [{ video: VIDEO, audio: AUDIO }, { audio: AUDIO }, { video: VIDEO }]) {
+    try {
+      return { stream: await devices.getUserMedia(wish), error }
+    } catch (refused) {
+      error ??= refused
+    }
+  }
+  return { stream: null, error }
+}
+
+/** @param {MediaStream | null} stream */
+export function closeMedia(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop()
+}
+
+/**
+ * @param {MediaStream | null} stream
+ * @param {'audio' | 'video'} kind
+ */
+export function trackOf(stream, kind) {
+  return stream?.getTracks().find((track) => track.kind === kind) ?? null
+}

@@ -1,0 +1,87 @@
+/**
+ * What the address says about a call: `/?room=R&name=N&join=1&relay=1&transport=tcp#token=T`.
+ *
+ * The token sits behind the `#`, because browsers never send that part: it reaches no server log.
+ *
+ * @typedef {import('./ice.js').Transport} Transport
+ *
+ * @typedef {object} CallOptions
+ * @property {string} room name of the room; empty when the address names none
+ * @property {string} name what others see; may be empty
+ * @property {string} token key for servers that ask for one; empty otherwise
+ * @property {boolean} join enter at once, without the lobby
+ * @property {boolean} relayOnly no direct path, even where one exists
+ * @property {Transport} transport how the relay is reached
+ */
+
+/** Longest room and name the server accepts. */
+export const MAX_ROOM_LENGTH = 128
+export const MAX_NAME_LENGTH = 64
+
+/** Without letters and digits that look alike, so that a room can be read out. */
+const ROOM_ALPHABET = 'abcdefghjkmnpqrstuvwxyz23456789'
+
+/**
+ * @param {{ search: string, hash: string }} address a Location
+ * @returns {CallOptions}
+ */
+export function readOptions({ search, hash }) {
+  const query = new URLSearchParams(search)
+  const transport = query.get('transport')
+  return {
+    room: (query.get('room') ?? '').slice(0, MAX_ROOM_LENGTH),
+    name: (query.get('name') ?? '').slice(0, MAX_NAME_LENGTH),
+    token: new URLSearchParams(hash.slice(1)).get('token') ?? '',
+    join: query.get('join') === '1',
+    relayOnly: query.get('relay') === '1',
+    transport: transport === 'udp' || transport === 'tcp' ? transport : 'any',
+  }
+}
+
+/**
+ * The address of the same call, so that a reload opens it again.
+ *
+ * @param {CallOptions} options
+ * @returns {string} path, query and fragment
+ */
+export function writeOptions({ room, name, token, relayOnly, transport }) {
+  const query = new URLSearchParams({ room })
+  if (name) query.set('name', name)
+  if (relayOnly) query.set('relay', '1')
+  if (transport !== 'any') query.set('transport', transport)
+  const fragment = token ? `#${new URLSearchParams({ token })}` : ''
+  return `/?${query}${fragment}`
+}
+
+/**
+ * What to send to others: it names the room and nothing of the sender's.
+ *
+ * @param {string} origin
+ * @param {string} room
+ */
+export function inviteLink(origin, room) {
+  return `${origin}/?${new URLSearchParams({ room })}`
+}
+
+/**
+ * The room offered when the address names none. On a loopback address everybody sits at this very machine, so one plain
+ * name lets two tabs meet; anywhere else the name must be one that strangers cannot guess.
+ *
+ * @param {string} hostname
+ */
+export function proposeRoom(hostname) {
+  return isLoopback(hostname) ? 'demo' : randomRoom(crypto.getRandomValues(new Uint32Array(20)))
+}
+
+/** @param {string} hostname */
+function isLoopback(hostname) {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
+}
+
+/**
+ * @param {Uint32Array} random one number a letter: 20 letters are 99 bits
+ */
+export function randomRoom(random) {
+  const letters = Array.from(random, (number) => ROOM_ALPHABET[number % ROOM_ALPHABET.length]).join('')
+  return letters.replace(/.{5}(?=.)/g, '$&-')
+}
