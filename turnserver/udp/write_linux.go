@@ -156,12 +156,12 @@ func (m *message) setControl(c *control, n int) {
 func (s *linuxSocket) flush(w *writerSys, n int, o *outcome) (room bool) {
 	interrupts := 0
 	for i := 0; i < n; {
-		taken, errno := s.kernel.sendmmsg(s.fd, w.messages[i:n])
+		taken, errno := s.sendSome(w.messages[i:n])
 		switch {
 		case taken > 0:
 			interrupts = 0
-			for _, m := range w.messages[i : i+taken] {
-				o.sent += int(m.Iovlen)
+			for j := i; j < i+taken; j++ {
+				o.sent += int(w.messages[j].Iovlen)
 			}
 			i += taken
 		case errno == unix.EAGAIN:
@@ -176,6 +176,17 @@ func (s *linuxSocket) flush(w *writerSys, n int, o *outcome) (room bool) {
 		}
 	}
 	return true
+}
+
+// sendSome has the kernel take at least the first of the messages, or say why not.
+func (s *linuxSocket) sendSome(messages []message) (taken int, errno unix.Errno) {
+	if len(messages) > 1 {
+		return s.kernel.sendmmsg(s.fd, messages)
+	}
+	if errno := s.kernel.send(s.fd, &messages[0]); errno != 0 {
+		return 0, errno
+	}
+	return 1, 0
 }
 
 // refused deals with an entry the kernel did not take. A run is sent again packet by
@@ -221,7 +232,7 @@ func (s *linuxSocket) sendSingly(m *message, o *outcome) (room bool) {
 func (s *linuxSocket) send(m *message) unix.Errno {
 	errno := unix.EINTR
 	for i := 0; errno == unix.EINTR && i < maxInterrupts; i++ {
-		errno = s.kernel.sendmsg(s.fd, &m.Msghdr)
+		errno = s.kernel.send(s.fd, m)
 	}
 	return errno
 }
