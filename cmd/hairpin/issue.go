@@ -70,7 +70,8 @@ other users of this machine could see them.`,
 		Example: `  hairpin credentials issue --user alice --secret-file secrets
   hairpin credentials issue --user alice --secret-file secrets \
       --format ice-servers --host turn.example.org
-  hairpin credentials issue --user alice --server http://127.0.0.1:8080 --json`,
+  hairpin credentials issue --user alice --json \
+      --server https://turn.example.org --api-key-file key`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := noEmptyFlag(cmd, "user", "secret-file", "host", "server", "api-key-file"); err != nil {
