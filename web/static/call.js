@@ -12,7 +12,7 @@
  * @property {() => void} onRetry the user wants to enter anew
  */
 import { addChatLine, addChatNote, setChatOpen } from './chatpanel.js'
-import { showAlone, showStatus, showToggles } from './controls.js'
+import { showStatus, showToggles } from './controls.js'
 import { closeMedia, openMedia, trackOf } from './media.js'
 import { clearNotice, notify } from './notices.js'
 import { Room } from './room.js'
@@ -95,7 +95,7 @@ export class Call {
     showToggles(opened.stream)
     clearNotice('media')
     if (!opened.error) return
-    notify('media', 'warning', mediaWords(opened), { label: 'Try again', run: () => void this.#retryMedia() })
+    notify('media', 'warning', mediaWords(opened), { label: 'Try camera again', run: () => void this.#retryMedia() })
   }
 
   async #retryMedia() {
@@ -156,7 +156,7 @@ export class Call {
     clearNotice(subject)
     if (!member.failure) return
     const words = `${nameOf(member)}: ${failureWords(member.failure, this.#options)}`
-    notify(subject, 'error', words, { label: 'Try again', run: this.#handlers.onRetry })
+    notify(subject, 'error', words, { label: 'Connect again', run: this.#handlers.onRetry })
   }
 
   #onDown() {
@@ -170,9 +170,7 @@ export class Call {
   }
 
   #showStatus() {
-    const state = this.#room?.state ?? 'joining'
-    showStatus(state, this.#tiles.size)
-    showAlone(state === 'connected' && this.#tiles.size === 0)
+    showStatus(this.#room?.state ?? 'joining', this.#tiles.size)
   }
 
   #showChat() {

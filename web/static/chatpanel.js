@@ -23,7 +23,7 @@ export function onChatSubmit(send) {
 /** @param {boolean} open whether there is anybody to write to */
 export function setChatOpen(open) {
   text.disabled = button.disabled = !open
-  text.placeholder = open ? 'Write a message' : 'Nobody to write to yet'
+  text.placeholder = open ? 'Write a message' : 'Nobody is here yet'
 }
 
 /**

@@ -16,6 +16,7 @@ const status = element('status', HTMLElement)
 const roomName = element('room-name', HTMLElement)
 const alone = element('alone', HTMLElement)
 const link = element('link', HTMLInputElement)
+const tiles = element('tiles', HTMLDivElement)
 
 /** @param {{ toggle: (kind: 'audio' | 'video') => void, leave: () => void }} handlers */
 export function onControls(handlers) {
@@ -44,11 +45,8 @@ export function showToggles(media) {
  */
 export function showStatus(state, others) {
   status.textContent = stateWords(state, others)
-}
-
-/** @param {boolean} shown */
-export function showAlone(shown) {
-  alone.hidden = !shown
+  alone.hidden = state !== 'connected' || others > 0
+  tiles.dataset.others = String(others)
 }
 
 /**

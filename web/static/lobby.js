@@ -21,7 +21,7 @@ export function fillLobby(options) {
   relay.checked = options.relayOnly
   transport.value = options.transport
   token.value = options.token
-  details.open = options.relayOnly || options.transport !== 'any' || options.token !== ''
+  details.open = options.transport !== 'any' || options.token !== ''
 }
 
 /** @returns {CallOptions} */

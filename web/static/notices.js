@@ -22,7 +22,7 @@ export function notify(subject, kind, text, action) {
   notice.dataset.subject = subject
   if (kind === 'error') notice.setAttribute('role', 'alert')
   notice.append(create('p', '', text))
-  if (action) notice.append(button(action.label, '', () => act(subject, action)))
+  if (action) notice.append(button(action.label, 'action', () => act(subject, action)))
   const close = button('×', 'close', () => clearNotice(subject))
   close.setAttribute('aria-label', 'Dismiss')
   notice.append(close)

@@ -14,9 +14,9 @@
  * @property {Transport} transport how the relay is reached
  */
 
-/** Longest room and name the server accepts. */
-export const MAX_ROOM_LENGTH = 128
-export const MAX_NAME_LENGTH = 64
+/** Longest room and name the server accepts, in characters. */
+const MAX_ROOM_LENGTH = 128
+const MAX_NAME_LENGTH = 64
 
 /** Without letters and digits that look alike, so that a room can be read out. */
 const ROOM_ALPHABET = 'abcdefghjkmnpqrstuvwxyz23456789'
@@ -29,13 +29,23 @@ export function readOptions({ search, hash }) {
   const query = new URLSearchParams(search)
   const transport = query.get('transport')
   return {
-    room: (query.get('room') ?? '').slice(0, MAX_ROOM_LENGTH),
-    name: (query.get('name') ?? '').slice(0, MAX_NAME_LENGTH),
+    room: shorten(query.get('room') ?? '', MAX_ROOM_LENGTH),
+    name: shorten(query.get('name') ?? '', MAX_NAME_LENGTH),
     token: new URLSearchParams(hash.slice(1)).get('token') ?? '',
     join: query.get('join') === '1',
     relayOnly: query.get('relay') === '1',
     transport: transport === 'udp' || transport === 'tcp' ? transport : 'any',
   }
+}
+
+/**
+ * Counts whole characters: half of a surrogate pair is not valid in a message.
+ *
+ * @param {string} text
+ * @param {number} length
+ */
+function shorten(text, length) {
+  return [...text].slice(0, length).join('')
 }
 
 /**

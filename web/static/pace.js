@@ -22,7 +22,7 @@ export class Pace {
    * @returns {number} 0 when a message may go now, else the milliseconds to wait before asking again
    */
   take(now) {
-    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#last) / 1000) * this.#perSecond)
+    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#last) * this.#perSecond) / 1000)
     this.#last = now
     if (this.#tokens < 1) return Math.ceil(((1 - this.#tokens) / this.#perSecond) * 1000)
     this.#tokens -= 1

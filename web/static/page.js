@@ -32,7 +32,8 @@ export function create(tag, className = '', text = '') {
  * @param {'lobby' | 'call'} view
  */
 export function showView(view) {
-  for (const part of document.querySelectorAll('[data-view]')) {
-    if (part instanceof HTMLElement) part.hidden = part.dataset.view !== view
+  document.body.dataset.view = view
+  for (const part of document.querySelectorAll('[data-part-of]')) {
+    if (part instanceof HTMLElement) part.hidden = part.dataset.partOf !== view
   }
 }

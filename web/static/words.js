@@ -54,7 +54,8 @@ export function refusalWords({ reason, message }) {
     case 'unreachable':
       return 'The server did not answer. Check that it is running and that you are online, then try again.'
     case 'no-ice-servers':
-      return 'The server sent no relay addresses, so only direct paths to the others are tried.'
+    case 'ice-unavailable':
+      return 'The server has no relay to offer at the moment, so only direct paths to the others are tried.'
     case 'unauthorized':
       return 'This room needs a valid access key. Enter the key you were given under “Connection options”.'
     case 'room-full':
@@ -73,13 +74,16 @@ export function refusalWords({ reason, message }) {
 export function failureWords({ reason, errors, relays }, { relayOnly, transport }) {
   const over = transport === 'any' ? '' : ` over ${transport.toUpperCase()}`
   if (relayOnly && relays.length === 0) return `This server offers no relay${over}, and you asked for relay only.`
-  if (reason === 'no-relay') return ['No relay could be used, and you asked for relay only.', ...errors.map(errorWords)].join(' ')
+  if (reason === 'no-relay') {
+    const tried = errors.filter(({ url }) => url.startsWith('turn'))
+    return ['No relay could be used, and you asked for relay only.', ...tried.map(errorWords)].join(' ')
+  }
   if (reason === 'timeout') return 'No path came about in time. The other side may be offline, or a firewall blocks the way.'
   const advice = relays.length === 0
     ? 'The server offers no relay that could help.'
     : transport === 'tcp'
       ? 'A firewall probably blocks the way to the relay.'
-      : 'A firewall probably blocks UDP: try “Reach the relay over TCP” under “Connection options”.'
+      : 'A firewall probably blocks UDP: leave, and try “Reach the relay over TCP” under “Connection options”.'
   return ['No path to the other side was found.', ...errors.map(errorWords), advice].join(' ')
 }
 

@@ -1,0 +1,106 @@
+/**
+ * A browser page of its own profile, with an eye on what the page itself does not show: its peer connections, its sockets
+ * and its console.
+ *
+ * @typedef {import('puppeteer-core').Page} Page
+ */
+
+/** How long anything a test waits for may take, in milliseconds. */
+export const PATIENCE_MS = 25_000
+
+/** @type {WeakMap<Page, string[]>} */
+const consoles = new WeakMap()
+
+/**
+ * @param {import('./browser.js').Browser} browser
+ * @param {string} url
+ * @returns {Promise<Page>}
+ */
+export async function openPage(browser, url) {
+  const context = await browser.chromium.createBrowserContext()
+  const page = await context.newPage()
+  page.setDefaultTimeout(PATIENCE_MS)
+  /** @type {string[]} */
+  const lines = []
+  consoles.set(page, lines)
+  page.on('console', (message) => lines.push(`${message.type()}: ${message.text()}`))
+  page.on('pageerror', (error) => lines.push(`error: ${error}`))
+  await page.setViewport({ width: 1100, height: 760 })
+  await page.evaluateOnNewDocument(watchConnections)
+  await page.goto(url)
+  return page
+}
+
+/** @param {Page} page */
+export async function closePage(page) {
+  await page.browserContext().close()
+}
+
+/**
+ * What the page complained about; a sound page has nothing to complain about.
+ *
+ * @param {Page} page
+ */
+export function complaints(page) {
+  return (consoles.get(page) ?? []).filter((line) => line.startsWith('error'))
+}
+
+/**
+ * Waits until predicate, run in the page, is true.
+ *
+ * @template {unknown[]} A
+ * @param {Page} page
+ * @param {string} what is waited for, for the message when it does not come
+ * @param {string | import('puppeteer-core').EvaluateFunc<A>} predicate
+ * @param {A} args
+ */
+export async function waitUntil(page, what, predicate, ...args) {
+  try {
+    // Not by animation frame, which pages in the background do not get.
+    await page.waitForFunction(predicate, { polling: 50 }, ...args)
+  } catch (error) {
+    throw new Error(`${what}: ${error}\n${await describe(page)}`)
+  }
+}
+
+/** @param {Page} page */
+async function describe(page) {
+  const shown = await page.evaluate(() => {
+    const notices = [...document.querySelectorAll('.notice p')].map(({ textContent }) => textContent)
+    return { state: document.body.dataset.state, notices, text: document.body.innerText.slice(0, 600) }
+  })
+  return `${JSON.stringify(shown, null, 1)}\n${(consoles.get(page) ?? []).join('\n')}`
+}
+
+/** Runs in the page, before anything of it does. */
+function watchConnections() {
+  /** @type {Kept} */
+  const kept = { connections: [], sockets: [], read }
+  async function read() {
+    const report = (await kept.connections.at(-1)?.getStats()) ?? new Map()
+    const entries = [...report.values()]
+    const pair = report.get(entries.find(({ type }) => type === 'transport')?.selectedCandidatePairId)
+    return {
+      inbound: entries.filter(({ type }) => type === 'inbound-rtp'),
+      local: report.get(pair?.localCandidateId),
+      remote: report.get(pair?.remoteCandidateId),
+    }
+  }
+  Object.assign(globalThis, {
+    kept,
+    RTCPeerConnection: class extends RTCPeerConnection {
+      /** @param {RTCConfiguration} [configuration] */
+      constructor(configuration) {
+        super(configuration)
+        kept.connections.push(this)
+      }
+    },
+    WebSocket: class extends WebSocket {
+      /** @param {string} url */
+      constructor(url) {
+        super(url)
+        kept.sockets.push(this)
+      }
+    },
+  })
+}

@@ -1,0 +1,105 @@
+/** A Hairpin server for one test file: built if need be, on ports of its own. */
+import { execFile, spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url))
+
+/** How long a server may take to start, and to end after SIGTERM, in milliseconds. */
+const START_DEADLINE_MS = 15_000
+const STOP_DEADLINE_MS = 5_000
+
+/**
+ * @typedef {object} Server
+ * @property {string} origin of its pages, such as http://127.0.0.1:40123
+ * @property {string} udp address STUN and TURN listen on
+ * @property {string} tcp the same for TCP
+ * @property {() => Promise<void>} stop
+ */
+
+/**
+ * @param {string[]} [flags] in addition to those that choose free loopback ports
+ * @returns {Promise<Server>}
+ */
+export async function startServer(flags = []) {
+  const { binary, remove } = await findBinary()
+  const child = spawn(
+    binary,
+    ['serve', '--listen', '127.0.0.1:0', '--http', '127.0.0.1:0', '--log-format', 'json', ...flags],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  const killNow = () => child.kill('SIGKILL')
+  process.once('exit', killNow)
+  const stop = async () => {
+    await end(child)
+    process.off('exit', killNow)
+    await remove()
+  }
+  try {
+    const { http, udp, tcp } = await ready(child)
+    return { origin: `http://${http}`, udp, tcp, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** @returns {Promise<{ binary: string, remove: () => Promise<void> }>} */
+async function findBinary() {
+  if (process.env.HAIRPIN_BIN) return { binary: process.env.HAIRPIN_BIN, remove: async () => {} }
+  const folder = await mkdtemp(path.join(tmpdir(), 'hairpin-e2e-'))
+  const binary = path.join(folder, 'hairpin')
+  await promisify(execFile)('go', ['build', '-o', binary, './cmd/hairpin'], { cwd: REPOSITORY })
+  return { binary, remove: () => rm(folder, { recursive: true, force: true }) }
+}
+
+/**
+ * @param {import('node:child_process').ChildProcessByStdio<null, import('node:stream').Readable, import('node:stream').Readable>} child
+ * @returns {Promise<{ http: string, udp: string, tcp: string }>} what its "ready" log line says
+ */
+function ready(child) {
+  return new Promise((resolve, reject) => {
+    /** @type {string[]} */
+    const lines = []
+    /** @param {string} why */
+    const fail = (why) => reject(new Error(`the server ${why}:\n${lines.join('\n')}`))
+    const deadline = setTimeout(() => fail('was not ready in time'), START_DEADLINE_MS)
+    child.once('error', (error) => fail(`did not start: ${error.message}`))
+    child.once('exit', (code) => {
+      clearTimeout(deadline)
+      fail(`ended with code ${code}`)
+    })
+    for (const input of [child.stdout, child.stderr]) {
+      createInterface({ input }).on('line', (line) => {
+        lines.push(line)
+        const entry = parseLine(line)
+        if (entry?.msg !== 'ready') return
+        clearTimeout(deadline)
+        resolve(entry)
+      })
+    }
+  })
+}
+
+/** @param {string} line */
+function parseLine(line) {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return null
+  }
+}
+
+/** @param {import('node:child_process').ChildProcess} child */
+async function end(child) {
+  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
+  const exited = new Promise((resolve) => child.once('exit', resolve))
+  child.kill('SIGTERM')
+  const deadline = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS)
+  await exited
+  clearTimeout(deadline)
+}
