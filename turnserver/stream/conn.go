@@ -118,6 +118,8 @@ func (c *Conn) read(session Session) error {
 	var (
 		state = progress{opened: c.opened, heard: c.opened}
 		armed time.Time
+		begun bool // something has been read
+		stray bool // and it was no STUN message
 	)
 	for {
 		at, _ := state.due(&c.listener.limits, c.authenticated.Load())
@@ -127,7 +129,14 @@ func (c *Conn) read(session Session) error {
 			armed = at
 			_ = c.transport.SetReadDeadline(at) // fails on a closed connection, which Read reports
 		}
-		n, err := c.transport.Read(f.Space())
+		space := f.Space()
+		n, err := c.transport.Read(space)
+		if n > 0 && !begun {
+			begun = true
+			// Before its first STUN message a client has no channel to send data on, but
+			// "GET /" passes for the header of a long ChannelData message.
+			stray = space[0]>>6 != 0b00 && !c.authenticated.Load()
+		}
 		now := time.Now()
 		f.Wrote(n)
 		frames := deliver(f, session)
@@ -135,6 +144,8 @@ func (c *Conn) read(session Session) error {
 		switch {
 		case f.Err() != nil:
 			return f.Err()
+		case stray:
+			return Garbage
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			at, why := state.due(&c.listener.limits, c.authenticated.Load())
 			if !at.IsZero() && !now.Before(at) {

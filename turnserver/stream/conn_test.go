@@ -79,6 +79,7 @@ func TestConnS18Garbage(t *testing.T) {
 	}{
 		"random":                      {[]byte{0x9E, 0x37, 0x79, 0xB9}, Garbage},
 		"TLS hello":                   {[]byte{22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3}, Garbage},
+		"HTTP":                        {[]byte("GET / HTTP/1.1\r\n\r\n"), Garbage},
 		"length-wrap frame":           {[]byte{0x40, 0, 0xFF, 0xFC, 0, 0, 0, 0, 0}, Oversized},
 		"ChannelData FFFF":            {[]byte{0x40, 0, 0xFF, 0xFF}, Oversized},
 		"STUN length FFEC":            {[]byte{0, 1, 0xFF, 0xEC}, Oversized},
@@ -107,6 +108,7 @@ func TestConnC10RelaysWithoutWaitingForPadding(t *testing.T) {
 	h := make(handler, 1)
 	c := dial(t, listen(t, quick(), h))
 	s := h.next(t)
+	s.conn.Authenticated()
 	for n := range 5 {
 		frame := channelData(make([]byte, n)...)
 		write(t, c, frame)
