@@ -1,0 +1,375 @@
+package signaling
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// SEC-54: one member floods a full room: it is closed, the others get what was within its limits, in
+// order, and go on talking.
+func TestFlood(t *testing.T) {
+	s := start(t, nil)
+	members := make([]*client, 16)
+	for i := range members {
+		members[i] = s.enter("r")
+		for _, m := range members[:i] {
+			m.message("user-joined")
+		}
+	}
+	flooder, others := members[0], members[1:]
+	go func() {
+		for i := range 2000 {
+			text := fmt.Sprintf(`{"type":"candidate","candidate":{"candidate":"","sdpMLineIndex":%d}}`, i)
+			if flooder.sendRaw(websocket.MessageText, []byte(text)) != nil {
+				return
+			}
+		}
+	}()
+	for _, c := range others {
+		got := 0
+		for {
+			m := c.next()
+			if m.err != nil {
+				t.Fatalf("a member was closed after %d messages: %v", got, m.err)
+			}
+			if m.message["type"] == "user-left" {
+				break
+			}
+			if line := m.message["candidate"].(map[string]any)["sdpMLineIndex"]; line != float64(got) {
+				t.Fatalf("message %v came as the %d.", line, got)
+			}
+			got++
+		}
+		if limits := s.hub.limits; got < limits.MessageBurst-1 || got > limits.MessageBurst+int(limits.MessageRate*patience.Seconds()) {
+			t.Errorf("%d messages of the flood came through", got)
+		}
+	}
+	flooder.closed(int(websocket.StatusPolicyViolation))
+	for i := range others {
+		ping(others[i], others[(i+1)%len(others)])
+	}
+}
+
+func TestByteFlood(t *testing.T) {
+	s := start(t, func(c *Config) { c.Limits.ByteRate = 1 })
+	a, b := s.enter("r"), s.enter("r")
+	a.message("user-joined")
+	text := `{"type":"nothing","x":"` + strings.Repeat("x", 60<<10) + `"}`
+	go func() {
+		for range 8 {
+			if b.sendRaw(websocket.MessageText, []byte(text)) != nil {
+				return
+			}
+		}
+	}()
+	for range 4 { // 240 of 256 KiB
+		b.refused(ReasonUnknownType)
+	}
+	b.refused(ReasonRateLimited)
+	b.closed(int(websocket.StatusPolicyViolation))
+	a.message("user-left")
+}
+
+func TestPingFlood(t *testing.T) {
+	s := start(t, nil)
+	c := s.enter("r")
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	answered := 0
+	for c.conn.Ping(ctx) == nil {
+		answered++
+	}
+	if ctx.Err() != nil {
+		t.Fatal("the flood of pings was not stopped")
+	}
+	if answered < controlBurst-1 || answered > controlBurst+controlRate*int(patience.Seconds()) {
+		t.Errorf("%d pings were answered", answered)
+	}
+	c.refused(ReasonRateLimited)
+	c.closed(int(websocket.StatusPolicyViolation))
+}
+
+// SEC-54: who never reads is closed, and costs the others nothing but its absence.
+func TestNeverReadingMember(t *testing.T) {
+	s := start(t, func(c *Config) {
+		c.Limits.MessageRate, c.Limits.MessageBurst = 1e6, 1e6
+		c.Limits.ByteRate, c.Limits.ByteBurst = 1e9, 1e9
+	})
+	a, b := s.enter("r"), s.enter("r")
+	a.message("user-joined")
+	deaf := s.dialSilently()
+	deaf.send(`{"type":"join","roomId":"r"}`)
+	deaf.id = a.message("user-joined")["clientId"].(string)
+	b.message("user-joined")
+
+	sdp := sdpFile(t, "chromium-av-offer")
+	sdp += strings.Repeat("a=x-filler:"+strings.Repeat("x", 100)+"\r\n", (testSDPBytes-len(sdp))/120)
+	offer := offerTo("", sdp)
+	for left := false; !left; {
+		a.send(offer)
+		switch m := b.next().message; m["type"] {
+		case "offer":
+		case "user-left":
+			left = m["clientId"] == deaf.id
+		default:
+			t.Fatalf("got %v", m)
+		}
+	}
+	a.want(`{"type":"user-left","clientId":"` + deaf.id + `"}`)
+	if n := s.hub.Stats().Refusals[ReasonSlowReader]; n != 1 {
+		t.Errorf("%d slow readers counted, want 1", n)
+	}
+	// Once it reads, it is told why.
+	go deaf.read()
+	deaf.closed(int(websocket.StatusTryAgainLater))
+}
+
+// A member whose network takes nothing at all any more is given up after Limits.WriteTimeout.
+func TestStuckWrite(t *testing.T) {
+	s := start(t, func(c *Config) {
+		c.Limits.WriteTimeout = 50 * time.Millisecond
+		c.Limits.OutboxMessages, c.Limits.OutboxBytes = 1<<16, 1<<30
+		c.Limits.MessageRate, c.Limits.MessageBurst = 1e6, 1e6
+		c.Limits.ByteRate, c.Limits.ByteBurst = 1e9, 1e9
+	})
+	a := s.enter("r")
+	deaf := s.dialSilently()
+	deaf.send(`{"type":"join","roomId":"r"}`)
+	id := a.message("user-joined")["clientId"].(string)
+	ctx, stop := context.WithCancel(context.Background())
+	sdp := sdpFile(t, "chromium-av-offer")
+	sdp += strings.Repeat("a=x-filler:"+strings.Repeat("x", 100)+"\r\n", (testSDPBytes-len(sdp))/120)
+	go func() {
+		for ctx.Err() == nil && a.sendRaw(websocket.MessageText, []byte(offerTo(id, sdp))) == nil {
+		}
+	}()
+	a.want(`{"type":"user-left","clientId":"` + id + `"}`)
+	stop()
+	s.shutdown()
+	if n := s.hub.Stats().Refusals[ReasonSlowReader]; n != 1 {
+		t.Errorf("%d slow readers counted, want 1", n)
+	}
+}
+
+// SEC-55: one address has 50 sockets; an IPv6 subscriber has them for the whole /64.
+func TestSocketsPerAddress(t *testing.T) {
+	address := netip.MustParseAddr("2001:db8::1")
+	s := start(t, func(c *Config) {
+		c.ClientAddr = func(*http.Request) netip.Addr { return address }
+	})
+	var sockets []*client
+	for range s.hub.limits.SocketsPerAddress {
+		sockets = append(sockets, s.dial())
+		address = address.Next()
+	}
+	refused := func() {
+		t.Helper()
+		_, response, err := s.tryDial()
+		if err == nil {
+			t.Fatal("one socket too many was let in")
+		}
+		if m := problem(t, response); response.StatusCode != http.StatusTooManyRequests || m["reason"] != string(ReasonTooManySockets) {
+			t.Errorf("status %d, %v", response.StatusCode, m)
+		}
+		if response.Header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+	refused()
+	address = netip.MustParseAddr("2001:db8:0:1::1")
+	s.dial()
+	address = netip.MustParseAddr("2001:db8::ffff")
+	sockets[0].send(`{"type":"leave"}`)
+	sockets[0].closed(int(websocket.StatusNormalClosure))
+	awaitStats(t, s.hub, func(n Stats) bool { return n.Sockets == len(sockets) })
+	s.dial()
+	refused()
+}
+
+// awaitStats waits for the hub's numbers to be as they should.
+func awaitStats(t *testing.T, hub *Hub, ok func(Stats) bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(hub.Stats()); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("the numbers stay %+v", hub.Stats())
+		}
+	}
+}
+
+func TestAllSocketsInUse(t *testing.T) {
+	s := start(t, func(c *Config) { c.Limits.Sockets = 2 })
+	s.dial()
+	s.dial()
+	_, response, err := s.tryDial()
+	if err == nil {
+		t.Fatal("one socket too many was let in")
+	}
+	if m := problem(t, response); response.StatusCode != http.StatusServiceUnavailable || m["reason"] != string(ReasonOverloaded) {
+		t.Errorf("status %d, %v", response.StatusCode, m)
+	}
+	if a := s.hub.addresses; a.byNet[netip.MustParsePrefix("127.0.0.1/32")].sockets != 2 {
+		t.Error("the refused socket still counts for its address")
+	}
+}
+
+// SEC-53: joins an address, members a room, rooms a server.
+func TestJoinStorm(t *testing.T) {
+	s := start(t, nil)
+	var refused, joined int
+	for i := range 2 * s.hub.limits.JoinBurst {
+		c := s.dial()
+		c.send(fmt.Sprintf(`{"type":"join","roomId":"r%d"}`, i))
+		switch m := c.next().message; {
+		case m["type"] == "room-users":
+			joined++
+			c.send(`{"type":"leave"}`)
+			c.closed(int(websocket.StatusNormalClosure))
+		case m["reason"] == string(ReasonTooManyJoins):
+			refused++
+			c.closed(int(websocket.StatusTryAgainLater))
+		default:
+			t.Fatalf("got %v", m)
+		}
+	}
+	if joined < s.hub.limits.JoinBurst || refused == 0 {
+		t.Errorf("%d joined and %d were refused", joined, refused)
+	}
+}
+
+func TestFullRoomAndFullServer(t *testing.T) {
+	s := start(t, func(c *Config) { c.Limits.Members, c.Limits.Rooms = 2, 2 })
+	a, _ := s.enter("r"), s.enter("r")
+	a.message("user-joined")
+	late := s.dial()
+	late.send(`{"type":"join","roomId":"r"}`)
+	late.refused(ReasonRoomFull)
+	late.closed(int(websocket.StatusTryAgainLater))
+
+	only := s.enter("r2")
+	late = s.dial()
+	late.send(`{"type":"join","roomId":"r3"}`)
+	late.refused(ReasonTooManyRooms)
+	late.closed(int(websocket.StatusTryAgainLater))
+
+	only.send(`{"type":"leave"}`)
+	only.closed(int(websocket.StatusNormalClosure))
+	awaitStats(t, s.hub, func(n Stats) bool { return n.Rooms == 1 })
+	s.enter("r3")
+}
+
+// SEC-52: the server never connects to what a candidate names.
+func TestCandidateIsNotDialled(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	connected := make(chan struct{})
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			_ = c.Close()
+			close(connected)
+		}
+	}()
+	s := start(t, nil)
+	a, b := s.enter("r"), s.enter("r")
+	a.message("user-joined")
+	port := l.Addr().(*net.TCPAddr).Port
+	b.send(fmt.Sprintf(`{"type":"candidate","candidate":{"candidate":"candidate:1 1 tcp 1 127.0.0.1 %d typ host tcptype passive"}}`, port))
+	a.message("candidate")
+	s.shutdown()
+	_ = l.Close()
+	select {
+	case <-connected:
+		t.Error("the server connected to a candidate's address")
+	default:
+	}
+}
+
+// RFC 6455, section 5.1: a server closes on a frame that is not masked.
+func TestProtocolErrors(t *testing.T) {
+	s := start(t, nil)
+	for name, frame := range map[string][]byte{
+		"unmasked":           {0x81, 0x02, '{', '}'},
+		"reserved bits":      frame(0xC1, ""),
+		"unknown opcode":     frame(0x83, ""),
+		"continuing nothing": frame(0x80, ""),
+		"fragmented ping":    frame(0x09, ""),
+		"a huge length":      {0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, in := s.in(t).handshake()
+			if _, err := conn.Write(frame); err != nil {
+				t.Fatal(err)
+			}
+			header := make([]byte, 4)
+			if _, err := io.ReadFull(in, header); err != nil || header[0] != 0x88 || int(header[2])<<8|int(header[3]) != 1002 {
+				t.Errorf("got % x (%v), want a close frame with 1002", header, err)
+			}
+		})
+	}
+	a, b := s.enter("r"), s.enter("r")
+	a.message("user-joined")
+	ping(a, b)
+}
+
+func TestShutdown(t *testing.T) {
+	s := start(t, nil)
+	member, visitor := s.enter("r"), s.dial()
+	s.shutdown()
+	member.closed(int(websocket.StatusGoingAway))
+	visitor.closed(int(websocket.StatusGoingAway))
+	_, response, err := s.tryDial()
+	if err == nil {
+		t.Fatal("a socket was opened after shutdown")
+	}
+	if m := problem(t, response); response.StatusCode != http.StatusServiceUnavailable || m["reason"] != string(ReasonShuttingDown) {
+		t.Errorf("status %d, %v", response.StatusCode, m)
+	}
+	wantNoGoroutines(t)
+}
+
+// Clients that do not answer the close are cut off when the time for shutdown is over.
+func TestShutdownIsNotHeldUp(t *testing.T) {
+	s := start(t, nil)
+	conn, in := s.handshake()
+	deaf := s.dialSilently()
+	deaf.send(`{"type":"join","roomId":"r"}`)
+	awaitStats(t, s.hub, func(n Stats) bool { return n.Members == 1 })
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.hub.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("shutdown reports %v", err)
+	}
+	for {
+		if _, err := in.ReadByte(); err != nil {
+			break
+		}
+	}
+	_ = conn.Close()
+	wantNoGoroutines(t)
+}
+
+// wantNoGoroutines checks that no goroutine of this package is left but tests and their clients.
+func wantNoGoroutines(t *testing.T) {
+	t.Helper()
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for _, stack := range strings.Split(string(stacks), "\n\n") {
+		for _, ours := range []string{"signaling.(*peer)", "signaling.(*Hub)", "signaling.(*throttledConn)"} {
+			if strings.Contains(stack, ours) {
+				t.Errorf("a goroutine is left:\n%s", stack)
+			}
+		}
+	}
+}

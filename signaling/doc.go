@@ -1,0 +1,54 @@
+// Package signaling introduces the members of a room to each other over WebSocket: it carries offers,
+// answers and candidates between them and hands each the ICE servers to use, and never sees media.
+//
+// # Words, smallest to largest
+//
+//   - frame: one encoded message, ready to be written to a socket.
+//   - peer: the server's end of one WebSocket. Once in a room, it is a member.
+//   - room: the members that may write to each other, in the order in which they joined.
+//   - event: something that changes a room or passes through it: join, leave, forward.
+//   - bus: carries a room's events, in one order, to every hub that serves the room.
+//   - hub: all rooms and sockets of one process, behind one [http.Handler].
+//
+// # How a message travels
+//
+// The reader of a socket parses and checks a message ([ParseMessage]), and publishes it on the [Bus]
+// as an [Event] under the room's name. The room hears the event like everybody else, applies it, and
+// puts frames into the outboxes of the members this process serves. Because all hear a room's events
+// in the same order, the members a newcomer is told of and the members who are told of the newcomer
+// are the same ones. A hub that shares its bus with hubs that started before it would still have to
+// ask them who is in a room; the in-process bus has no such others.
+//
+// # What a client can rely on
+//
+// A joiner gets room-users, then ice-servers, and ice-servers again before they expire; the others get
+// user-joined, and user-left however the member ended. The server makes the ids and stamps them on
+// what it forwards; a message names its addressee's id or goes to all other members, and never leaves
+// its room. The SDP and the candidate arrive as they were sent; members of a message that this package
+// does not know are not forwarded. What is refused is answered by an error message with a [Reason]; the
+// reason also says whether, and with which code, the socket is closed then. One socket joins one room,
+// once; leave closes it with 1000.
+//
+// # Who may connect
+//
+// A browser says which page opened the socket, so the Origin is checked before the upgrade: the same
+// host, or one listed in [Config.AllowedOrigins]. A client without Origin is no browser; it must show a
+// bearer token, unless [Config.OriginOptional]. Who may join which room is for [Config.Authorize] to
+// say, with the token of the join message or the Authorization header; tokens in the URL are refused.
+// A handler in front of the hub has to check the Host header where names could be rebound to it.
+//
+// # Memory and goroutines
+//
+// A frame belongs to nobody once made, and is never changed: members share it. A socket costs three
+// goroutines: the HTTP handler's own, which keeps time and cleans up, a reader and a writer. Nobody
+// waits for a member: its outbox has a fixed size, and whoever lets it fill up is closed.
+//
+// # Locks, in the order in which they may be taken
+//
+//  1. a bus's lock of one room, held while handlers apply an event: it is what makes the order.
+//  2. room.mu, which guards the members of a room.
+//
+// Hub.mu and addresses.mu are taken alone. Nothing is called out to, written to or waited for while
+// room.mu, Hub.mu or addresses.mu is held; peer.send and peer.end, which are called under room.mu,
+// never block.
+package signaling

@@ -1,0 +1,271 @@
+package signaling
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// Config says who may use a [Hub], and how much.
+type Config struct {
+	// Limits are DefaultLimits where zero.
+	Limits Limits
+
+	// AllowedOrigins are the origins, beside the server's own, whose pages may connect, exactly as
+	// browsers send them: https://app.example.com.
+	AllowedOrigins []string
+
+	// OriginOptional lets clients that send no Origin connect without a bearer token. They are no
+	// browsers, so this opens nothing to web pages; Authorize still decides.
+	OriginOptional bool
+
+	// Authorize decides who may join which room. It is required. It may take its time, up to
+	// Limits.JoinTimeout from the upgrade on, and must return when r's context ends. Any error
+	// refuses the join as ReasonUnauthorized; the client cannot tell a room that does not exist
+	// from one that it may not join.
+	Authorize func(r *http.Request, join Join) (Member, error)
+
+	// ICEServers makes the ICE servers of a user, with fresh credentials. Without it none are sent.
+	// It must not block. It is called when a member joins and again before they expire.
+	ICEServers func(user string) (ICEServers, error)
+
+	// ClientAddr is the address that limits go by, the connection's where nil.
+	ClientAddr func(*http.Request) netip.Addr
+
+	// Bus joins hubs; where nil, the hub has one of its own.
+	Bus Bus
+
+	// Logger is told who joins and leaves; nil is silence.
+	Logger *slog.Logger
+}
+
+// Member is what [Config.Authorize] lets in.
+type Member struct {
+	User string // whom the TURN credentials are made for; the client's id where empty
+	Room string // key of the room, for rooms that belong to a tenant; the join's RoomID where empty
+	Name string // shown to the others; the join's where empty
+}
+
+// ICEServer is an RTCIceServer (W3C WebRTC).
+type ICEServer struct {
+	URLs       []string `json:"urls"`
+	Username   string   `json:"username,omitempty"`
+	Credential Secret   `json:"credential,omitempty"`
+}
+
+// ICEServers are what a member sets its connections up with.
+type ICEServers struct {
+	Servers   []ICEServer
+	TTL       time.Duration // from now; zero where nothing in them expires
+	ExpiresAt time.Time     // the same, absolute
+}
+
+// Hub serves rooms over WebSocket. Its methods may be called concurrently.
+type Hub struct {
+	config    Config
+	limits    Limits
+	log       *slog.Logger
+	bus       Bus
+	addresses *addresses
+	counters  *counters
+
+	// ctx ends when sockets are no longer closed politely, but at once.
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu      sync.Mutex // guards all below
+	closing bool
+	peers   map[*peer]struct{}
+	rooms   map[string]*room
+	served  sync.WaitGroup // one for each peer; added to under mu, and not while closing
+}
+
+// NewHub reports every fault of the configuration in one error.
+func NewHub(config Config) (*Hub, error) {
+	if config.Limits == (Limits{}) {
+		config.Limits = DefaultLimits()
+	}
+	var missing error
+	if config.Authorize == nil {
+		missing = errors.New("who may join is not said: Authorize is nil")
+	}
+	if err := errors.Join(config.Limits.Validate(), checkOrigins(config.AllowedOrigins), missing); err != nil {
+		return nil, fmt.Errorf("signaling: %w", err)
+	}
+	h := &Hub{
+		config:    config,
+		limits:    config.Limits,
+		log:       config.Logger,
+		bus:       config.Bus,
+		addresses: newAddresses(config.Limits),
+		counters:  newCounters(),
+		peers:     map[*peer]struct{}{},
+		rooms:     map[string]*room{},
+	}
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	if h.bus == nil {
+		h.bus = &LocalBus{}
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	return h, nil
+}
+
+// ServeHTTP upgrades the request and serves the socket until it ends. What it refuses before the
+// upgrade is answered by an RFC 9457 problem document with a "reason".
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p := newPeer(h, r)
+	if refusal := h.admit(p, r); refusal != nil {
+		h.counters.refusals[refusal.Reason].Add(1)
+		writeProblem(w, refusal)
+		return
+	}
+	defer h.release(p)
+	conn, err := websocket.Accept(throttled{w, h.limits, h.ctx}, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true, // the origin was checked above, and more strictly
+		CompressionMode:    websocket.CompressionDisabled,
+		OnPingReceived:     func(context.Context, []byte) bool { return p.takeControl() },
+		OnPongReceived:     func(context.Context, []byte) { p.takeControl() },
+	})
+	if err != nil {
+		return // Accept has answered
+	}
+	conn.SetReadLimit(int64(h.limits.MessageBytes))
+	p.serve(conn)
+}
+
+// admit takes a place for the peer, to be given back by release.
+func (h *Hub) admit(p *peer, r *http.Request) *Refusal {
+	if refusal := h.config.checkHandshake(r); refusal != nil {
+		return refusal
+	}
+	if refusal := h.addresses.open(p.network); refusal != nil {
+		return refusal
+	}
+	refusal := h.add(p)
+	if refusal != nil {
+		h.addresses.release(p.network)
+	}
+	return refusal
+}
+
+func (h *Hub) add(p *peer) *Refusal {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closing:
+		return refuse(ReasonShuttingDown, "The server is shutting down.")
+	case len(h.peers) >= h.limits.Sockets:
+		return refuse(ReasonOverloaded, "The server has too many clients; try again later.")
+	}
+	h.peers[p] = struct{}{}
+	h.served.Add(1)
+	return nil
+}
+
+func (h *Hub) release(p *peer) {
+	h.addresses.release(p.network)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.peers, p)
+	h.served.Done()
+}
+
+// enter finds or makes a room and prepares it for the peer's join event. Each success is undone by exit.
+func (h *Hub) enter(key string, p *peer) (*room, *Refusal) {
+	r := h.acquire(key)
+	if r == nil {
+		return nil, refuse(ReasonTooManyRooms, "The server has no room left for another room; try again later.")
+	}
+	r.expect(p)
+	if err := r.subscribe(h.bus); err != nil {
+		h.log.Error("cannot subscribe to a room", "error", err)
+		h.exit(r, p)
+		return nil, refuse(ReasonInternal, "The room cannot be reached at the moment.")
+	}
+	return r, nil
+}
+
+// acquire counts one socket more in a room; nil means that there are too many rooms.
+func (h *Hub) acquire(key string) *room {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.rooms[key]
+	if r == nil {
+		if len(h.rooms) >= h.limits.Rooms {
+			return nil
+		}
+		r = newRoom(key, h.limits.Members, h.counters)
+		h.rooms[key] = r
+	}
+	r.sockets++
+	return r
+}
+
+func (h *Hub) exit(r *room, p *peer) {
+	r.forget(p)
+	if h.relinquish(r) && r.cancel != nil {
+		r.cancel()
+	}
+}
+
+// relinquish reports whether the room's last socket is gone, and with it the room.
+func (h *Hub) relinquish(r *room) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r.sockets--; r.sockets > 0 {
+		return false
+	}
+	delete(h.rooms, r.key)
+	return true
+}
+
+// Stats returns the hub's numbers.
+func (h *Hub) Stats() Stats {
+	s := h.counters.snapshot()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.Rooms, s.Sockets = len(h.rooms), len(h.peers)
+	return s
+}
+
+// Shutdown takes no new sockets, closes all others with 1001 and waits until they are gone. When ctx
+// ends first it cuts them off, waits for that, and returns the context's error.
+func (h *Hub) Shutdown(ctx context.Context) error {
+	for _, p := range h.beginShutdown() {
+		p.refuse(refuse(ReasonShuttingDown, "The server is shutting down."))
+	}
+	gone := make(chan struct{})
+	go func() {
+		h.served.Wait()
+		close(gone)
+	}()
+	defer h.cancel()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		h.cancel()
+		<-gone
+		return fmt.Errorf("signaling: not all sockets were closed politely: %w", ctx.Err())
+	}
+}
+
+func (h *Hub) beginShutdown() []*peer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closing = true
+	peers := make([]*peer, 0, len(h.peers))
+	for p := range h.peers {
+		peers = append(peers, p)
+	}
+	return peers
+}

@@ -1,0 +1,420 @@
+package signaling
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+	"golang.org/x/time/rate"
+)
+
+// The pace at which one socket's messages are acted on, within its limits. A burst that a newcomer may
+// send at once would fill the others' outboxes before their writers had a turn; spread over some
+// milliseconds it does not.
+const (
+	messageSpacing = 2 * time.Millisecond
+	unspaced       = 16 // messages in a row, a quarter of the default outbox
+)
+
+// controlRate and controlBurst bound a client's pings and pongs. Nobody needs more than one a second.
+const (
+	controlRate  = 5
+	controlBurst = 20
+)
+
+// Renewal of ICE servers: at renewAt of their life, but no later than renewMargin before its end, and no
+// sooner than renewSoonest. After a failure, every renewRetry.
+const (
+	renewAt      = 0.8
+	renewMargin  = 10 * time.Second
+	renewSoonest = time.Second
+	renewRetry   = 10 * time.Second
+)
+
+// peer is the server's end of one WebSocket.
+type peer struct {
+	hub     *Hub
+	id      ClientID
+	network netip.Prefix
+	conn    *websocket.Conn // set once, before any goroutine starts
+
+	request *http.Request // of the handshake; used by the reader, until the join
+	member  Member        // written by the reader before joined is closed
+
+	room   atomic.Pointer[room] // from the publication of its join to that of its leave
+	joined chan struct{}        // closed by the room
+
+	outbox chan []byte
+	queued atomic.Int64 // bytes in outbox
+
+	once sync.Once
+	ctx  context.Context // done when the socket has to end
+	stop context.CancelFunc
+	last ending // written before ctx is done
+
+	announced bool // in the log; used by the handler's goroutine
+
+	// Used by the reader.
+	messages, bytes, pace, control *rate.Limiter
+}
+
+// ending is how a socket ends.
+type ending struct {
+	refusal *Refusal // nil where the client ended it
+	code    websocket.StatusCode
+}
+
+func newPeer(h *Hub, r *http.Request) *peer {
+	l := h.limits
+	ctx, stop := context.WithCancel(context.Background())
+	return &peer{
+		hub:      h,
+		id:       ClientID(rand.Text()),
+		network:  network(clientAddr(h.config.ClientAddr, r)),
+		request:  r,
+		joined:   make(chan struct{}),
+		outbox:   make(chan []byte, l.OutboxMessages),
+		ctx:      ctx,
+		stop:     stop,
+		messages: rate.NewLimiter(rate.Limit(l.MessageRate), l.MessageBurst),
+		bytes:    rate.NewLimiter(rate.Limit(l.ByteRate), l.ByteBurst),
+		pace:     rate.NewLimiter(rate.Every(messageSpacing), unspaced),
+		control:  rate.NewLimiter(controlRate, controlBurst),
+	}
+}
+
+func clientAddr(configured func(*http.Request) netip.Addr, r *http.Request) netip.Addr {
+	if configured != nil {
+		return configured(r)
+	}
+	ap, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return ap.Addr()
+}
+
+// serve runs the socket until it has ended and all its goroutines have.
+func (p *peer) serve(conn *websocket.Conn) {
+	p.conn = conn
+	var readers, writer sync.WaitGroup
+	readers.Go(p.read)
+	writer.Go(p.write)
+	p.attend(&readers)
+	p.leave() // first of all, so that nobody waits for a slow farewell
+	writer.Wait()
+	p.hangUp()
+	readers.Wait()
+	p.leave() // again, for a join that was under way
+}
+
+// attend keeps time until the socket ends.
+func (p *peer) attend(pings *sync.WaitGroup) {
+	deadline := time.NewTimer(p.hub.limits.JoinTimeout)
+	defer deadline.Stop()
+	ping := time.NewTicker(p.hub.limits.PingInterval)
+	defer ping.Stop()
+	var renew <-chan time.Time
+	joined := p.joined
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-deadline.C:
+			p.refuse(refuse(ReasonJoinTimeout, "No room was joined in time."))
+		case <-ping.C:
+			pings.Go(p.ping)
+		case <-joined:
+			joined = nil
+			deadline.Stop()
+			p.announced = true
+			p.hub.log.Info("member joined", "room", p.member.Room, "client", string(p.id))
+			renew = p.pushICEServers()
+		case <-renew:
+			renew = p.pushICEServers()
+		}
+	}
+}
+
+func (p *peer) ping() {
+	ctx, cancel := p.allow(p.hub.limits.PongTimeout, refuse(ReasonPongTimeout, "A ping was not answered in time."))
+	defer cancel()
+	_ = p.conn.Ping(ctx)
+}
+
+// allow returns a context for an operation on the connection. When the time is over, the refusal ends
+// the socket before the context ends; the other way round, the reader would see a connection lost.
+func (p *peer) allow(d time.Duration, late *Refusal) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(p.hub.ctx)
+	timer := time.AfterFunc(d, func() {
+		p.refuse(late)
+		cancel()
+	})
+	return ctx, func() {
+		timer.Stop()
+		cancel()
+	}
+}
+
+// pushICEServers sends ICE servers and returns when to do it again, if ever.
+func (p *peer) pushICEServers() <-chan time.Time {
+	if p.hub.config.ICEServers == nil {
+		return nil
+	}
+	servers, err := p.hub.config.ICEServers(p.member.User)
+	if err != nil {
+		p.hub.log.Error("cannot make ICE servers", "client", string(p.id), "error", err)
+		p.refuse(refuse(ReasonICEUnavailable, "There are no ICE servers at the moment; they will follow."))
+		return time.After(renewRetry)
+	}
+	p.send(iceServersFrame(servers))
+	if servers.TTL <= 0 {
+		return nil
+	}
+	return time.After(renewAfter(servers.TTL))
+}
+
+func renewAfter(ttl time.Duration) time.Duration {
+	return max(renewSoonest, min(time.Duration(renewAt*float64(ttl)), ttl-renewMargin))
+}
+
+// leave tells the room, if the peer is in one.
+func (p *peer) leave() {
+	r := p.room.Swap(nil)
+	if r == nil {
+		return
+	}
+	if err := p.hub.bus.Publish(r.key, Event{Kind: EventLeave, From: p.id}); err != nil {
+		p.hub.log.Error("cannot tell a room that a member left", "error", err)
+	}
+	p.hub.exit(r, p)
+	if p.announced {
+		p.hub.log.Info("member left", "room", r.key, "client", string(p.id), "why", p.last.why())
+	}
+}
+
+func (e ending) why() string {
+	switch {
+	case e.refusal != nil:
+		return string(e.refusal.Reason)
+	case e.code == websocket.StatusNormalClosure:
+		return "left"
+	}
+	return "gone"
+}
+
+// hangUp closes the connection. The writer has ended.
+func (p *peer) hangUp() {
+	if p.last.code != websocket.StatusAbnormalClosure {
+		_ = p.conn.Close(p.last.code, p.last.why())
+	}
+	_ = p.conn.CloseNow()
+}
+
+// end makes the socket end; the first call says how. It never blocks.
+func (p *peer) end(e ending) {
+	p.once.Do(func() {
+		p.last = e
+		p.stop()
+	})
+}
+
+func (p *peer) hasEnded() bool { return p.ctx.Err() != nil }
+
+// refuse tells the client what was refused, and ends the socket where the reason says so. It never
+// blocks.
+func (p *peer) refuse(r *Refusal) {
+	if p.hasEnded() {
+		return
+	}
+	p.hub.counters.refusals[r.Reason].Add(1)
+	code := r.Reason.CloseCode()
+	if code == 0 && !p.isMember() {
+		code = CloseBadRequest
+	}
+	if code != 0 {
+		p.end(ending{refusal: r, code: websocket.StatusCode(code)})
+		return
+	}
+	p.send(errorFrame(r))
+}
+
+func (p *peer) isMember() bool {
+	select {
+	case <-p.joined:
+		return true
+	default:
+		return false
+	}
+}
+
+// welcome makes the peer a member. The room calls it once.
+func (p *peer) welcome(roomUsers []byte) {
+	p.send(roomUsers)
+	close(p.joined)
+}
+
+// send queues a frame, or ends a peer whose outbox is full. It never blocks.
+func (p *peer) send(frame []byte) {
+	if p.hasEnded() {
+		return
+	}
+	if p.queued.Add(int64(len(frame))) <= int64(p.hub.limits.OutboxBytes) {
+		select {
+		case p.outbox <- frame:
+			return
+		default:
+		}
+	}
+	p.queued.Add(-int64(len(frame)))
+	p.refuse(refuse(ReasonSlowReader, "The messages of the room were not read fast enough."))
+}
+
+// write sends the outbox, until the socket ends; then it says why.
+func (p *peer) write() {
+	for !p.hasEnded() {
+		select {
+		case <-p.ctx.Done():
+		case frame := <-p.outbox:
+			p.queued.Add(-int64(len(frame)))
+			if p.writeFrame(frame) != nil {
+				p.end(ending{code: websocket.StatusProtocolError})
+			}
+		}
+	}
+	if p.last.refusal != nil && p.last.code != websocket.StatusAbnormalClosure {
+		_ = p.writeFrame(errorFrame(p.last.refusal))
+	}
+}
+
+func (p *peer) writeFrame(frame []byte) error {
+	ctx, cancel := p.allow(p.hub.limits.WriteTimeout, refuse(ReasonSlowReader, "A message was not read in time."))
+	defer cancel()
+	return p.conn.Write(ctx, websocket.MessageText, frame)
+}
+
+// takeControl counts a ping or pong, and reports whether it is to be answered.
+func (p *peer) takeControl() bool {
+	if p.control.Allow() {
+		return true
+	}
+	p.refuse(refuse(ReasonRateLimited, "The client sends too many pings or pongs."))
+	return false
+}
+
+// read acts on the client's messages until the socket ends.
+func (p *peer) read() {
+	defer func() {
+		// The socket of whoever finds a fault in us is lost, but not the calls of all others.
+		if fault := recover(); fault != nil {
+			p.hub.log.Error("panic while serving a client", "panic", fault, "stack", string(debug.Stack()))
+			p.refuse(refuse(ReasonInternal, "The server failed to handle a message."))
+		}
+	}()
+	for !p.hasEnded() {
+		kind, data, err := p.conn.Read(p.hub.ctx)
+		switch {
+		case errors.Is(err, websocket.ErrMessageTooBig):
+			p.refuse(refuse(ReasonMessageTooBig, "The message is too long."))
+		case err != nil:
+			// Where the client has closed, or is gone, the code is not sent any more.
+			p.end(ending{code: websocket.StatusProtocolError})
+		default:
+			p.take(kind, data)
+		}
+	}
+}
+
+// take acts on one message, or refuses it.
+func (p *peer) take(kind websocket.MessageType, data []byte) {
+	now := time.Now()
+	if !p.messages.AllowN(now, 1) || !p.bytes.AllowN(now, len(data)) {
+		p.refuse(refuse(ReasonRateLimited, "The client sends too much."))
+		return
+	}
+	if p.pace.Wait(p.ctx) != nil {
+		return
+	}
+	if kind != websocket.MessageText {
+		p.refuse(refuse(ReasonBinary, "Messages must be text."))
+		return
+	}
+	m, refusal := parseMessage(data, p.hub.limits)
+	if refusal == nil {
+		p.hub.counters.messages[m.Type].Add(1)
+		refusal = p.act(m)
+	}
+	if refusal != nil {
+		p.refuse(refusal)
+	}
+}
+
+func (p *peer) act(m Message) *Refusal {
+	r := p.room.Load()
+	switch {
+	case m.Type == TypeJoin && r != nil:
+		return refuse(ReasonAlreadyJoined, "This socket has joined a room already; open another one for another room.")
+	case m.Type == TypeJoin:
+		return p.join(m.Join)
+	case m.Type == TypeLeave:
+		p.end(ending{code: websocket.StatusNormalClosure})
+		return nil
+	case r == nil:
+		return refuse(ReasonNotJoined, "The first message must be join.")
+	}
+	err := p.hub.bus.Publish(r.key, Event{Kind: EventForward, From: p.id, To: m.Target, Frame: m.forward(p.id)})
+	if err != nil {
+		p.hub.log.Error("cannot forward a message", "error", err)
+		return refuse(ReasonInternal, "The room cannot be reached at the moment.")
+	}
+	return nil
+}
+
+// join asks for leave to enter, and enters. The room answers with welcome or refuse.
+func (p *peer) join(j Join) *Refusal {
+	if !p.hub.addresses.join(p.network) {
+		return refuse(ReasonTooManyJoins, "This address joins rooms too often; try again in a second.")
+	}
+	member, ok := p.authorize(j)
+	if !ok {
+		return refuse(ReasonUnauthorized, "There is no such room, or it is not open to this token.")
+	}
+	p.member = member
+	r, refusal := p.hub.enter(member.Room, p)
+	if refusal != nil {
+		return refusal
+	}
+	if err := p.hub.bus.Publish(r.key, Event{Kind: EventJoin, From: p.id, Name: member.Name}); err != nil {
+		p.hub.log.Error("cannot join a room", "error", err)
+		p.hub.exit(r, p)
+		return refuse(ReasonInternal, "The room cannot be reached at the moment.")
+	}
+	// Only now, so that the leave that this allows for cannot overtake the join.
+	p.room.Store(r)
+	return nil
+}
+
+func (p *peer) authorize(j Join) (Member, bool) {
+	ctx, cancel := context.WithCancel(p.request.Context())
+	defer cancel()
+	defer context.AfterFunc(p.ctx, cancel)()
+	member, err := p.hub.config.Authorize(p.request.WithContext(ctx), j)
+	p.request = nil
+	if err != nil {
+		return Member{}, false
+	}
+	if member.User == "" {
+		member.User = string(p.id)
+	}
+	if member.Room == "" {
+		member.Room = j.RoomID
+	}
+	if member.Name == "" {
+		member.Name = j.Name
+	}
+	return member, true
+}
