@@ -179,6 +179,8 @@ export class Connection extends EventTarget {
   }
 
   async #offer() {
+    // Chromium asks for an offer when a fresh connection is configured; an empty one breaks it.
+    if (this.#pc.getTransceivers().length === 0 && !this.#channel) return
     try {
       this.#makingOffer = true
       await this.#pc.setLocalDescription()

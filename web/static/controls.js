@@ -35,8 +35,8 @@ export function showRoom(room) {
 
 /** @param {MediaStream | null} media ours */
 export function showToggles(media) {
-  showToggle(microphone, 'Microphone', trackOf(media, 'audio'))
-  showToggle(camera, 'Camera', trackOf(media, 'video'))
+  showToggle(microphone, trackOf(media, 'audio'), { on: 'Mute', off: 'Unmute', none: 'No microphone' })
+  showToggle(camera, trackOf(media, 'video'), { on: 'Stop camera', off: 'Start camera', none: 'No camera' })
 }
 
 /**
@@ -51,13 +51,13 @@ export function showStatus(state, others) {
 
 /**
  * @param {HTMLButtonElement} button
- * @param {string} label
  * @param {MediaStreamTrack | null} track
+ * @param {{ on: string, off: string, none: string }} labels what pressing does, or that there is nothing to press for
  */
-function showToggle(button, label, track) {
+function showToggle(button, track, labels) {
   const on = track?.enabled ?? false
-  button.setAttribute('aria-pressed', String(on))
-  button.textContent = track ? `${label} ${on ? 'on' : 'off'}` : `No ${label.toLowerCase()}`
+  button.dataset.on = String(on)
+  button.textContent = track ? labels[on ? 'on' : 'off'] : labels.none
 }
 
 async function copyInvite() {

@@ -9,7 +9,7 @@ import { clearChat, onChatSubmit } from './chatpanel.js'
 import { onControls, showRoom } from './controls.js'
 import { askForToken, fillLobby, onLobbySubmit } from './lobby.js'
 import { clearNotices, notify } from './notices.js'
-import { readOptions, writeOptions } from './options.js'
+import { addressOf, readOptions } from './options.js'
 import { showView } from './page.js'
 import { refusalWords } from './words.js'
 
@@ -21,7 +21,7 @@ function enter(options) {
   call?.end()
   clearNotices()
   clearChat()
-  history.replaceState(null, '', writeOptions(options))
+  history.replaceState(null, '', addressOf(location, options))
   showRoom(options.room)
   showView('call')
   call = new Call(options, {
@@ -43,7 +43,6 @@ function leave(state) {
   clearNotices()
   showView('lobby')
   setState(state)
-  fillLobby(readOptions(location))
 }
 
 /** @param {CallState} state */
@@ -62,6 +61,9 @@ onControls({
 })
 // The others learn at once that we are gone, rather than when the socket times out.
 addEventListener('pagehide', () => call?.end())
+addEventListener('pageshow', ({ persisted }) => {
+  if (persisted) location.reload()
+})
 
 const options = readOptions(location)
 fillLobby(options)

@@ -49,18 +49,20 @@ function shorten(text, length) {
 }
 
 /**
- * The address of the same call, so that a reload opens it again.
+ * The address of the call just entered, so that a reload leads to it again. Name and token stay as they were: what was
+ * typed into the lobby must not travel with an address that is copied.
  *
+ * @param {{ search: string, hash: string }} address a Location
  * @param {CallOptions} options
  * @returns {string} path, query and fragment
  */
-export function writeOptions({ room, name, token, relayOnly, transport }) {
-  const query = new URLSearchParams({ room })
-  if (name) query.set('name', name)
+export function addressOf({ search, hash }, { room, relayOnly, transport }) {
+  const query = new URLSearchParams(search)
+  for (const key of ['join', 'relay', 'transport']) query.delete(key)
+  query.set('room', room)
   if (relayOnly) query.set('relay', '1')
   if (transport !== 'any') query.set('transport', transport)
-  const fragment = token ? `#${new URLSearchParams({ token })}` : ''
-  return `/?${query}${fragment}`
+  return `/?${query}${hash}`
 }
 
 /**

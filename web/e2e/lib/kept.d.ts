@@ -7,3 +7,15 @@ interface Kept {
 }
 
 declare var kept: Kept
+
+/** What connection.test.js makes in its page. */
+declare var pair: {
+  polite: import('../../static/connection.js').Connection
+  impolite: import('../../static/connection.js').Connection
+  mail: { to: string; message: any }[]
+  deliver(): void
+  flow(): void
+}
+
+/** Candidates that connection.test.js saw a connection take. */
+declare var added: string[]
