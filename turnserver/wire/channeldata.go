@@ -5,10 +5,13 @@ import "encoding/binary"
 // ChannelDataHeaderLen is the length of a ChannelData message's header in bytes.
 const ChannelDataHeaderLen = 4
 
-// The channel numbers that may be bound (RFC 8656 §12).
+// The channel numbers that may be bound (RFC 8656 §12). RFC 5766 §11 had more, up to
+// MaxLegacyChannel; their packets are recognised, and whether such a number can be
+// bound is the control plane's to say.
 const (
-	MinChannel = 0x4000
-	MaxChannel = 0x4FFF
+	MinChannel       = 0x4000
+	MaxChannel       = 0x4FFF
+	MaxLegacyChannel = 0x7FFF
 )
 
 // ParseChannelData returns the channel number and the application data of a
@@ -21,7 +24,7 @@ func ParseChannelData(p []byte) (channel uint16, data []byte, ok bool) {
 	}
 	channel = binary.BigEndian.Uint16(p)
 	end := ChannelDataHeaderLen + int(binary.BigEndian.Uint16(p[2:]))
-	if channel < MinChannel || channel > MaxChannel || end > len(p) {
+	if channel < MinChannel || channel > MaxLegacyChannel || end > len(p) {
 		return 0, nil, false
 	}
 	return channel, p[ChannelDataHeaderLen:end:end], true

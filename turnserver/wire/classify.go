@@ -12,7 +12,9 @@ const (
 )
 
 // Classify tells protocols apart by a packet's first byte (RFC 7983 §7, RFC 8656 §12).
-// The rest of the packet remains to be checked. A packet without a byte is Unknown.
+// What RFC 5766 §11 had for ChannelData, RFC 7983 gives to nobody, so it stays
+// ChannelData. The rest of the packet remains to be checked. A packet without a byte is
+// Unknown.
 func Classify(p []byte) Kind {
 	if len(p) == 0 {
 		return Unknown
@@ -22,7 +24,7 @@ func Classify(p []byte) Kind {
 		return STUN
 	case first >= 20 && first <= 63:
 		return DTLS
-	case first >= 64 && first <= 79:
+	case first >= 64 && first <= 127:
 		return ChannelData
 	default:
 		return Unknown

@@ -18,7 +18,7 @@ func TestClassify(t *testing.T) {
 			want = STUN
 		case first >= 20 && first <= 63:
 			want = DTLS
-		case first >= 64 && first <= 79:
+		case first >= 64 && first <= 127:
 			want = ChannelData
 		}
 		if got := Classify([]byte{byte(first)}); got != want {
@@ -43,7 +43,8 @@ func TestParseChannelData(t *testing.T) {
 		{"C8: shorter than its length", "40000003abcd", 0, "", false},
 		{"header cut", "400000", 0, "", false},
 		{"channel too low", "3fff0000", 0, "", false},
-		{"channel reserved", "50000000", 0, "", false},
+		{"channel of RFC 5766", "7fff0000", 0x7FFF, "", true},
+		{"channel too high", "80000000", 0, "", false},
 		{"longest length in a short packet", "4000ffff00", 0, "", false},
 	}
 	for _, c := range cases {
