@@ -18,6 +18,7 @@ type serveConfig struct {
 	ExternalAddress []string
 	RelayPorts      string
 	Offload         string
+	LegacyChannels  bool
 	DrainTimeout    time.Duration
 
 	Realm        string
@@ -112,7 +113,8 @@ func (c *serveConfig) table() []setting {
 		{groupNetwork, "relay_address", "IP", "", restart, listAt(&c.RelayAddress), "local address that relayed transport addresses are opened on, one per family (default the listener's, or the outgoing interface's)"},
 		{groupNetwork, "external_address", "IP", "", restart, listAt(&c.ExternalAddress), "address advertised instead, where a 1:1 NAT (a cloud) stands in front, one per family"},
 		{groupNetwork, "relay_ports", "MIN-MAX", "49152-65535", restart, textAt(&c.RelayPorts), "ports of relayed transport addresses"},
-		{groupNetwork, "offload", "MODE", "auto", restart, choiceAt(&c.Offload, "auto", "off", "native", "generic"), "kernel data plane"},
+		{groupNetwork, "offload", "MODE", "auto", restart, choiceAt(&c.Offload, "auto", "off", "native", "generic"), "kernel data plane: this version relays in user space, so auto is off"},
+		{groupNetwork, "legacy_channels", switchArg, "false", restart, toggleAt(&c.LegacyChannels), "take channel numbers above 0x4FFF too, as clients of RFC 5766 choose them"},
 		{groupNetwork, "drain_timeout", "TIME", "30s", restart, durationAt(&c.DrainTimeout, 0, time.Hour), "how long live allocations may go on after SIGTERM"},
 
 		{groupCredentials, "realm", "NAME", "hairpin", restart, textAt(&c.Realm), "realm of the long-term credentials"},
@@ -124,7 +126,7 @@ func (c *serveConfig) table() []setting {
 		{groupPeers, "deny_peer", "CIDR", "", live, listAt(&c.DenyPeer), "network or address that may not be relayed to"},
 		{groupPeers, "allow_loopback_for_tests", switchArg, "false", live, toggleAt(&c.AllowLoopbackForTests), "relay to loopback too: never where others have credentials"},
 
-		{groupLimits, "max_allocations", "N", "20000", live, countAt(&c.MaxAllocations, 0), "allocations in all; 0 lifts this and the next four"},
+		{groupLimits, "max_allocations", "N", "20000", live, countAt(&c.MaxAllocations, 0), "allocations in all; here and in the next four, 0 lifts the bound"},
 		{groupLimits, "max_allocations_per_user", "N", "10", live, countAt(&c.MaxAllocationsPerUser, 0), "allocations of one user"},
 		{groupLimits, "max_allocations_per_address", "N", "50", live, countAt(&c.MaxAllocationsPerAddress, 0), "allocations of one client address"},
 		{groupLimits, "max_permissions", "N", "128", live, countAt(&c.MaxPermissions, 0), "permissions of one allocation"},

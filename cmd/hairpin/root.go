@@ -34,6 +34,7 @@ type deps struct {
 // verbs are the constructors of the commands below hairpin, in the order of the help.
 func verbs() []func(deps) *cobra.Command {
 	return []func(deps) *cobra.Command{
+		newServe,
 		newCredentials,
 		newVersion,
 	}

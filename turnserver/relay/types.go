@@ -28,6 +28,9 @@ func (t Transport) String() string {
 	return [transports]string{"udp", "tcp", "tls", "dtls"}[t]
 }
 
+// Directions returns both directions.
+func Directions() []Direction { return []Direction{ToPeer, ToClient} }
+
 // Transports returns all transports.
 func Transports() []Transport { return []Transport{UDP, TCP, TLS, DTLS} }
 

@@ -1,0 +1,52 @@
+# Everything a developer does, by name. `make test` is what must pass before a change
+# lands; it installs what it needs where it may.
+
+GO      ?= go
+# How long `make fuzz` runs each target.
+FUZZTIME ?= 1m
+
+.PHONY: test lint unit allocations cross e2e fuzz bench deps
+
+test: deps lint unit allocations cross e2e
+
+# The browser and the clients of others that the tests speak to. Debian's packages are
+# installed by root only; elsewhere the tests that lack one say so and fail.
+deps:
+	./testdata/install-test-tools
+
+lint:
+	@unformatted=$$($(GO) tool gofumpt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not gofumpt-formatted:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+# Tests that lack what they need fail here; under plain `go test` they are skipped.
+unit:
+	HAIRPIN_TEST_FULL=1 $(GO) test -race -timeout 15m ./...
+
+# What must not allocate is only measured without the race detector.
+allocations:
+	HAIRPIN_TEST_FULL=1 $(GO) test -run 'Alloc' ./...
+
+# The other platforms build, tests and all.
+cross:
+	GOOS=darwin GOARCH=arm64 $(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+
+e2e:
+	$(GO) build -o bin/hairpin ./cmd/hairpin
+	cd web/e2e && npm ci --no-audit --no-fund --loglevel=error && npx tsc -p . && \
+	HAIRPIN_TEST_FULL=1 HAIRPIN_BIN=$(CURDIR)/bin/hairpin npm test
+
+fuzz:
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
+		done; \
+	done
+
+# Microbenchmarks, and the cost of relaying beside Debian's coturn (needs root).
+bench: deps
+	$(GO) test -run '^$$' -bench . -benchmem ./turnserver/...
+	HAIRPIN_BENCH=1 $(GO) test ./turnserver/bench -run TestCost -v -timeout 30m

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hairpin/credentials"
+	"hairpin/signaling"
+	"hairpin/turnserver"
+	"hairpin/turnserver/control"
+	"hairpin/turnserver/relay"
+	"hairpin/web"
+)
+
+// httpShutdown is how long requests that are under way may take to end.
+const httpShutdown = 5 * time.Second
+
+func newServe(d deps) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the relay, the credential API, signaling and the pages",
+		Args:  cobra.NoArgs,
+	}
+	flags := addServeFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		host := thisHost(countKeys)
+		config := flags.load(host)
+		s, err := config.resolve(host)
+		if flags.PrintConfig {
+			if err := config.print(d.stdout, s); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err != nil:
+			return printConfigFaults(d.stderr, err)
+		case flags.PrintConfig:
+			return nil
+		}
+		return serve(cmd.Context(), d, flags, config, s)
+	}
+	return cmd
+}
+
+// countKeys checks API keys and returns how many there are.
+func countKeys(r io.Reader) (int, error) {
+	keys, err := web.ParseKeys(r)
+	return len(keys), err
+}
+
+// service is everything that "hairpin serve" runs.
+type service struct {
+	flags  *serveFlags
+	config *loadedConfig
+	level  *slog.LevelVar
+	log    *slog.Logger
+
+	secrets  *credentials.Secrets
+	keys     *web.Keys
+	turn     *turnserver.Server
+	hub      *signaling.Hub
+	listener net.Listener // HTTP
+	http     *http.Server
+	ice      web.ICE
+}
+
+// serve runs until ctx is done.
+func serve(ctx context.Context, d deps, flags *serveFlags, config *loadedConfig, s settings) error {
+	v := &service{flags: flags, config: config, level: new(slog.LevelVar)}
+	v.level.Set(s.LogLevel)
+	v.log = newLogger(d.stderr, config.LogFormat, v.level)
+	for _, warning := range s.Warnings {
+		v.log.Warn(warning)
+	}
+	if err := v.build(s); err != nil {
+		return err
+	}
+	v.announce(d.stdout)
+	return v.run(ctx)
+}
+
+func newLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// build binds every address and makes every part; nothing is served yet.
+func (v *service) build(s settings) (err error) {
+	if v.secrets, err = credentials.NewSecrets(s.Secrets...); err != nil {
+		return usageError(err, "give other secrets with --secret-file")
+	}
+	keys, err := readKeys(s)
+	if err != nil {
+		return usageError(err, "mend the file given with --api-keys-file")
+	}
+	v.keys = web.NewKeys(keys...)
+	if v.listener, err = net.Listen("tcp", s.HTTP.String()); err != nil {
+		return usageError(err, "choose another address with --http")
+	}
+	if v.turn, err = turnserver.New(v.turnConfig(s)); err != nil {
+		_ = v.listener.Close()
+		return usageError(err, "choose other addresses with --listen, --relay-address and --relay-ports")
+	}
+	v.ice = iceURIs(v.config.PublicHost, v.turn.Addrs(), relays(s))
+	if err := v.buildHTTP(s); err != nil {
+		v.turn.Close()
+		_ = v.listener.Close()
+		return usageError(err, "")
+	}
+	return nil
+}
+
+func readKeys(s settings) ([]web.Key, error) {
+	if s.APIKeys == nil {
+		return nil, nil
+	}
+	return web.ParseKeys(s.APIKeys())
+}
+
+// turnConfig is the relay's part of the configuration.
+func (v *service) turnConfig(s settings) turnserver.Config {
+	_, httpPort := addrOf(v.listener)
+	return turnserver.Config{
+		Listen:         s.Listen,
+		Relays:         relays(s),
+		MinPort:        s.MinPort,
+		MaxPort:        s.MaxPort,
+		Realm:          v.config.Realm,
+		Credentials:    v.secrets,
+		Policy:         peerPolicy(v.config, s),
+		OwnPorts:       []uint16{httpPort},
+		Quota:          quota(v.config),
+		MaxLifetime:    v.config.AllocationLifetimeMax,
+		KeepExpired:    !v.config.StrictExpiry,
+		DrainTimeout:   v.config.DrainTimeout,
+		LegacyChannels: v.config.LegacyChannels,
+		QuietUser:      selfUser,
+		Logger:         v.log.With("part", "turn"),
+	}
+}
+
+func peerPolicy(c *loadedConfig, s settings) control.PolicyConfig {
+	return control.PolicyConfig{
+		Profile:       control.Profile(c.PeerProfile),
+		Allow:         s.AllowPeer,
+		Deny:          s.DenyPeer,
+		Own:           s.Own,
+		AllowLoopback: c.AllowLoopbackForTests,
+	}
+}
+
+func quota(c *loadedConfig) control.Quota {
+	q := control.DefaultQuota()
+	q.Allocations = c.MaxAllocations
+	q.PerUser = c.MaxAllocationsPerUser
+	q.PerAddress = c.MaxAllocationsPerAddress
+	q.Permissions = c.MaxPermissions
+	q.Channels = c.MaxChannels
+	return q
+}
+
+// announce says where to go.
+func (v *service) announce(stdout io.Writer) {
+	addrs := v.turn.Addrs()
+	page := "http://" + v.listener.Addr().String() + "/"
+	v.log.Info("ready", "http", v.listener.Addr().String(), "udp", addrs.UDP[0].String(), "tcp", addrs.TCP[0].String())
+	if v.config.LogFormat == "json" {
+		return
+	}
+	fmt.Fprintf(stdout, "\nHairpin is running. Stop it with Ctrl-C.\n\n")
+	fmt.Fprintf(stdout, "  Call page     %s   open it twice\n", page)
+	fmt.Fprintf(stdout, "  STUN, TURN    %s   over UDP and TCP\n", v.ice.TURN[0])
+	fmt.Fprintf(stdout, "  ICE servers   %sv1/ice-servers\n\n", page)
+}
+
+// run serves until ctx is done, and then stops in order: the relay drains while HTTP
+// and signaling go on, so that live calls are not cut and health can be asked for.
+func (v *service) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stopReloading := v.reloadOnHangup(ctx)
+	defer stopReloading()
+	again := context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt, syscall.SIGTERM) }) // a second one kills
+	defer again()
+	served := make(chan error, 1)
+	go func() {
+		err := v.http.Serve(v.listener)
+		cancel()
+		served <- err
+	}()
+	err := v.turn.Run(ctx)
+	cancel()
+	stopping, done := context.WithTimeout(context.Background(), httpShutdown)
+	defer done()
+	hubErr := v.hub.Shutdown(stopping)
+	httpErr := v.http.Shutdown(stopping)
+	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
+	v.log.Info("stopped")
+	return errors.Join(err, hubErr, httpErr)
+}
+
+// relays pairs the local relay addresses with those advertised for them.
+func relays(s settings) []relay.Address {
+	local := s.RelayAddresses
+	if len(local) == 0 {
+		local = outgoingAddresses()
+	}
+	all := make([]relay.Address, 0, len(local))
+	for _, l := range local {
+		a := relay.Address{Local: l, Advertised: l}
+		for _, external := range s.ExternalAddresses {
+			if external.Is4() == l.Is4() {
+				a.Advertised = external
+			}
+		}
+		all = append(all, a)
+	}
+	return all
+}

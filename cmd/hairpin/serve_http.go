@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"hairpin/credentials"
+	"hairpin/signaling"
+	"hairpin/turnserver/probe"
+	"hairpin/web"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// selfUser is whose credential the server tests itself with.
+const selfUser = "hairpin-self-test"
+
+// buildHTTP makes the API, the pages and signaling.
+func (v *service) buildHTTP(s settings) (err error) {
+	v.hub, err = signaling.NewHub(signaling.Config{
+		Limits:         signalLimits(v.config),
+		AllowedOrigins: v.config.AllowOrigin,
+		OriginOptional: s.Demo,
+		Authorize:      v.authorizer(s),
+		ICEServers:     v.iceServers,
+		ClientAddr:     web.ClientAddr(s.TrustedProxy),
+		Logger:         v.log.With("part", "signaling"),
+	})
+	if err != nil {
+		return err
+	}
+	config := web.Config{
+		Mint:            v.mint,
+		ICE:             v.ice,
+		Keys:            v.keys,
+		Demo:            demoMode(s),
+		AllowedOrigins:  v.config.AllowOrigin,
+		TrustedProxies:  s.TrustedProxy,
+		Signal:          v.hub,
+		Ready:           v.ready,
+		Draining:        v.turn.Draining,
+		Collectors:      []prometheus.Collector{newCollector(v.turn, v.hub)},
+		MetricsAnywhere: v.config.MetricsOpen,
+		Logger:          v.log.With("part", "http"),
+	}
+	if v.config.PublicHost != "" {
+		config.PublicHosts = []string{v.config.PublicHost}
+	}
+	handler, err := web.New(config)
+	if err != nil {
+		return err
+	}
+	v.http = web.NewHTTPServer(handler, config.Logger)
+	return nil
+}
+
+// demoMode opens the demo to this machine where HTTP is only there, and to everyone
+// where the operator asked for it in spite of that.
+func demoMode(s settings) web.Demo {
+	switch {
+	case !s.Demo:
+		return web.DemoOff
+	case s.HTTP.Addr().IsLoopback():
+		return web.DemoLocal
+	default:
+		return web.DemoAnyone
+	}
+}
+
+func signalLimits(c *loadedConfig) signaling.Limits {
+	l := signaling.DefaultLimits()
+	l.Rooms = c.SignalRooms
+	l.Members = c.SignalRoomMembers
+	l.JoinRate = float64(c.SignalJoinsPerSecond)
+	l.JoinBurst = max(l.JoinBurst, c.SignalJoinsPerSecond)
+	l.MessageRate = float64(c.SignalMessagesPerSecond)
+	l.MessageBurst = max(l.MessageBurst, c.SignalMessagesPerSecond)
+	l.ByteRate = float64(c.SignalBytesPerSecond)
+	l.ByteBurst = max(l.ByteBurst, c.SignalBytesPerSecond)
+	l.OutboxMessages = c.SignalOutbox
+	l.SocketsPerAddress = c.SignalSocketsPerAddress
+	return l
+}
+
+// mint issues a credential.
+func (v *service) mint(user string, ttl time.Duration) (credentials.Credential, error) {
+	return v.secrets.Mint(user, ttl, time.Now())
+}
+
+// iceServers makes what a member of a room connects with.
+func (v *service) iceServers(user string) (signaling.ICEServers, error) {
+	c, err := v.mint(user, credentials.DefaultTTL)
+	if err != nil {
+		return signaling.ICEServers{}, err
+	}
+	return signaling.ICEServers{
+		Servers: []signaling.ICEServer{
+			{URLs: v.ice.STUN},
+			{URLs: v.ice.TURN, Username: c.Username, Credential: signaling.Secret(c.Password)},
+		},
+		TTL:       c.TTL,
+		ExpiresAt: c.ExpiresAt,
+	}, nil
+}
+
+// errNotAllowed is all that a stranger learns about a room.
+var errNotAllowed = errors.New("joining needs an API key as token, or the demo mode")
+
+// authorizer returns who may join: everyone in demo mode, else who has an API key. The
+// user is another for each member, so that one cannot use up what another may allocate.
+func (v *service) authorizer(s settings) func(*http.Request, signaling.Join) (signaling.Member, error) {
+	return func(r *http.Request, join signaling.Join) (signaling.Member, error) {
+		if s.Demo {
+			return signaling.Member{User: "demo-" + randomName(), Name: join.Name}, nil
+		}
+		token := string(join.Token)
+		if bearer, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); found && token == "" {
+			token = bearer
+		}
+		key, ok := v.keys.Match(token)
+		if !ok {
+			return signaling.Member{}, errNotAllowed
+		}
+		return signaling.Member{User: key + "-" + randomName(), Name: join.Name}, nil
+	}
+}
+
+func randomName() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// ready relays a packet through this very server.
+func (v *service) ready(ctx context.Context) error {
+	c, err := v.mint(selfUser, time.Minute)
+	if err != nil {
+		return err
+	}
+	at := v.turn.Addrs().UDP[0]
+	if at.Addr().IsUnspecified() {
+		at = netip.AddrPortFrom(loopbackOf(at.Addr()), at.Port())
+	}
+	login := probe.Login{Username: c.Username, Password: c.Password, Realm: v.config.Realm}
+	if err := probe.Loop(ctx, at, login); err != nil {
+		return fmt.Errorf("relay through %v: %w", at, err)
+	}
+	return nil
+}
+
+// loopbackOf returns the loopback address that a listener on all addresses surely has:
+// one on [::] takes IPv4 too, and IPv6 may be off.
+func loopbackOf(netip.Addr) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }

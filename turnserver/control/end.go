@@ -1,0 +1,122 @@
+package control
+
+import (
+	"net/netip"
+	"time"
+
+	"hairpin/turnserver/relay"
+)
+
+// EventKind is what happened to an allocation.
+type EventKind uint8
+
+// What happens to allocations.
+const (
+	Allocated EventKind = iota
+	Ended
+)
+
+// End is why an allocation ended. The codes are stable.
+type End string
+
+// Why allocations end.
+const (
+	EndExpired    End = "expired"     // its lifetime passed without a refresh
+	EndRefresh    End = "refresh"     // the client gave it back
+	EndClientGone End = "client-gone" // the client's connection ended
+	EndShutdown   End = "shutdown"    // the server stops
+)
+
+// Event tells of an allocation that was made or has ended.
+type Event struct {
+	Kind EventKind
+	At   time.Time
+
+	relay.FiveTuple
+	Path    relay.Path // the way back to the client
+	Relayed netip.AddrPort
+	User    string
+
+	// Of an allocation that has ended:
+	End              End
+	Age              time.Duration
+	ToPeer, ToClient relay.Counts
+}
+
+// eventLocked notes an event, to be told once Server.mu is released.
+func (s *Server) eventLocked(a *allocation, e Event) {
+	if s.config.Observe == nil {
+		return
+	}
+	e.FiveTuple, e.Path, e.Relayed, e.User = a.FiveTuple, a.Path(), a.Relayed, a.user
+	s.events = append(s.events, e)
+}
+
+func (s *Server) takeEventsLocked() []Event {
+	events := s.events
+	s.events = nil
+	return events
+}
+
+func (s *Server) tell(events []Event) {
+	for _, e := range events {
+		s.config.Observe(e)
+	}
+}
+
+// endLocked ends an allocation: every path out comes through here, once.
+func (s *Server) endLocked(a *allocation, now time.Time, why End) {
+	s.wheel.cancel(&a.timer)
+	delete(s.allocations, a.FiveTuple)
+	countDown(s.users, a.user)
+	countDown(s.addresses, quotaAddress(a.Client.Addr()))
+	a.Close()
+	a.port.release(now)
+	s.eventLocked(a, Event{
+		Kind: Ended, At: now, End: why, Age: now.Sub(a.made),
+		ToPeer: a.Counts(relay.ToPeer), ToClient: a.Counts(relay.ToClient),
+	})
+}
+
+// Tick ends what has lapsed by now. It is to be called every second or so; being late
+// frees memory late and has no other effect.
+func (s *Server) Tick(now time.Time) {
+	s.mu.Lock()
+	s.wheel.advance(now, func(t *timer) {
+		switch o := t.owner.(type) {
+		case *allocation:
+			s.endLocked(o, now, EndExpired)
+		case *reservation:
+			s.lapseLocked(o, now)
+		case *answer:
+			if s.answered[o.tuple] == o {
+				delete(s.answered, o.tuple)
+			}
+		}
+	})
+	events := s.takeEventsLocked()
+	s.mu.Unlock()
+	s.tell(events)
+}
+
+// ClientGone ends the allocation of a five-tuple whose connection has ended.
+func (s *Server) ClientGone(now time.Time, ft relay.FiveTuple) {
+	s.mu.Lock()
+	if a := s.allocations[ft]; a != nil {
+		s.endLocked(a, now, EndClientGone)
+	}
+	events := s.takeEventsLocked()
+	s.mu.Unlock()
+	s.tell(events)
+}
+
+// Close ends every allocation.
+func (s *Server) Close(now time.Time) {
+	s.mu.Lock()
+	for _, a := range s.allocations {
+		s.endLocked(a, now, EndShutdown)
+	}
+	events := s.takeEventsLocked()
+	s.mu.Unlock()
+	s.tell(events)
+}

@@ -1,0 +1,66 @@
+package turnserver
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"hairpin/turnserver/control"
+	"hairpin/turnserver/relay"
+	"hairpin/turnserver/stream"
+)
+
+// observe logs what becomes of allocations, and closes the connection of a client
+// whose allocation lapsed: it has nothing to wait for.
+func (s *Server) observe(e control.Event) {
+	level := slog.LevelInfo
+	if e.User == s.config.QuietUser {
+		level = slog.LevelDebug
+	}
+	if e.Kind == control.Allocated {
+		s.log.Log(context.Background(), level, "allocated", "user", e.User, "client", e.Client.String(),
+			"transport", e.Transport.String(), "relayed", e.Relayed.String())
+		return
+	}
+	s.log.Log(context.Background(), level, "allocation ended", "why", string(e.End), "user", e.User, "client", e.Client.String(),
+		"transport", e.Transport.String(), "relayed", e.Relayed.String(), "age", e.Age.Round(time.Millisecond),
+		"to_peer_packets", e.ToPeer.Packets, "to_peer_bytes", e.ToPeer.Bytes,
+		"to_client_packets", e.ToClient.Packets, "to_client_bytes", e.ToClient.Bytes)
+	select {
+	case s.ended <- struct{}{}:
+	default:
+	}
+	if conn, ok := e.Path.Frames.(*stream.Conn); ok && e.End == control.EndExpired {
+		conn.Close()
+	}
+}
+
+// sampler lets one log line a second through for each reason, so that a client cannot
+// fill the disk. The zero value is ready.
+type sampler struct {
+	last [256]atomic.Int64 // by reason: the second of the last line, since 1970
+}
+
+func (s *sampler) allow(now time.Time, why control.Reason) bool {
+	second, last := now.Unix(), &s.last[why]
+	before := last.Load()
+	return before != second && last.CompareAndSwap(before, second)
+}
+
+// Stats are the server's figures of the moment.
+type Stats struct {
+	Control control.Stats
+	Relay   relay.Totals
+	Streams []stream.Counters // of each listener
+}
+
+// Stats returns the figures. It may be called at any time.
+func (s *Server) Stats() Stats {
+	stats := Stats{Control: s.control.Stats(), Relay: s.table.Totals()}
+	stats.Control.Bindings += s.bindings.Load()
+	for _, l := range s.streams {
+		stats.Streams = append(stats.Streams, l.Counters())
+	}
+	return stats
+}

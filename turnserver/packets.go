@@ -1,0 +1,106 @@
+package turnserver
+
+import (
+	"net/netip"
+	"time"
+
+	"hairpin/turnserver/control"
+	"hairpin/turnserver/relay"
+	"hairpin/turnserver/udp"
+	"hairpin/turnserver/wire"
+)
+
+const (
+	// listenBatch is how many packets are read from a listening socket at once.
+	listenBatch = 64
+
+	// replySize is the room for a reply, in bytes: the largest is an Allocate success
+	// over IPv6 with everything it can have, which is under 200.
+	replySize = 512
+)
+
+// packetLoop serves one listening UDP socket. One goroutine owns it.
+type packetLoop struct {
+	server  *Server
+	conn    *udp.Conn
+	local   netip.AddrPort
+	worker  *relay.Worker
+	writer  *udp.Writer
+	from    control.From
+	replies []udp.Packet // of this batch; their memory is the loop's
+	memory  []byte
+}
+
+func newPacketLoop(s *Server, conn *udp.Conn) *packetLoop {
+	return &packetLoop{
+		server:  s,
+		conn:    conn,
+		local:   conn.LocalAddr(),
+		worker:  s.table.Borrow(),
+		writer:  udp.NewWriter(),
+		from:    control.From{Path: relay.Path{Packets: conn}},
+		replies: make([]udp.Packet, 0, listenBatch),
+		memory:  make([]byte, listenBatch*replySize),
+	}
+}
+
+// run serves until the socket is closed.
+func (l *packetLoop) run() error {
+	batch := udp.NewBatch(listenBatch)
+	for {
+		if err := l.conn.ReadBatch(batch); err != nil {
+			return closedOr(err)
+		}
+		now := l.server.table.Now()
+		for i := range batch.Packets {
+			l.packet(now, &batch.Packets[i])
+		}
+		l.flush()
+	}
+}
+
+// packet relays a packet, or answers it.
+func (l *packetLoop) packet(now relay.Instant, p *udp.Packet) {
+	l.from.Client, l.from.Server = p.Remote, l.local
+	if p.Local.IsValid() {
+		l.from.Server = netip.AddrPortFrom(p.Local, l.local.Port())
+	}
+	if l.worker.FromClient(now, &l.from.FiveTuple, p) != relay.Punt {
+		return
+	}
+	i := len(l.replies)
+	room := l.memory[i*replySize : (i+1)*replySize : (i+1)*replySize]
+	if n := wire.AnswerBinding(room, p.Data(), p.Remote); n > 0 {
+		l.server.bindings.Add(1)
+		l.reply(p, room[:n])
+		return
+	}
+	if answer := l.server.handle(&l.from, p.Data(), room[:0]); len(answer.Reply) > 0 {
+		l.reply(p, answer.Reply)
+	}
+}
+
+func (l *packetLoop) reply(to *udp.Packet, data []byte) {
+	l.replies = append(l.replies, udp.Packet{Buf: data, End: len(data), Remote: to.Remote, Local: to.Local})
+}
+
+// flush sends the replies and what was relayed. A reply that the kernel does not take
+// is the client's to ask for again.
+func (l *packetLoop) flush() {
+	if len(l.replies) > 0 {
+		_, _ = l.conn.WriteBatch(l.writer, l.replies)
+		l.replies = l.replies[:0]
+	}
+	l.worker.Flush()
+}
+
+// handle asks the control plane, and logs what an authenticated client was refused.
+func (s *Server) handle(from *control.From, msg, dst []byte) control.Answer {
+	now := time.Now()
+	answer := s.control.Handle(now, from, msg, dst)
+	if answer.Reason != control.None && answer.User != "" && s.refusals.allow(now, answer.Reason) {
+		s.log.Info("refused", "reason", answer.Reason.String(), "request", answer.Method.String(),
+			"user", answer.User, "client", from.Client.String(), "transport", from.Transport.String())
+	}
+	return answer
+}
