@@ -1,8 +1,10 @@
 package udp
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 )
 
 const benchPayload = 160 // bytes, as a voice packet
@@ -47,6 +49,61 @@ func BenchmarkWriteBatch(b *testing.B) {
 				}
 			}
 			perPacket(b, test.size)
+		})
+	}
+}
+
+// BenchmarkReadBatch times the reads only, of datagrams that are there.
+func BenchmarkReadBatch(b *testing.B) {
+	for _, size := range []int{1, 32} {
+		for _, backend := range backends {
+			b.Run(fmt.Sprintf("%s, %d packets", backend.name, size), func(b *testing.B) {
+				server := backend.open(b, "127.0.0.1:0", Options{ReceiveBuffer: 1 << 20, PacketInfo: true})
+				client := backends[0].open(b, "127.0.0.1:0", Options{})
+				ps := make([]Packet, size)
+				for i := range ps {
+					ps[i] = packet(server.LocalAddr(), make([]byte, benchPayload))
+				}
+				w, batch := NewWriter(), NewBatch(size)
+				var reading time.Duration
+				b.ReportAllocs()
+				for b.Loop() {
+					if sent, err := client.WriteBatch(w, ps); sent != size {
+						b.Fatal(sent, err)
+					}
+					start := time.Now()
+					for got := 0; got < size; got += len(batch.Packets) {
+						if err := server.ReadBatch(batch); err != nil {
+							b.Fatal(err)
+						}
+					}
+					reading += time.Since(start)
+				}
+				b.ReportMetric(float64(reading.Nanoseconds())/float64(b.N*size), "ns/packet")
+			})
+		}
+	}
+}
+
+// BenchmarkServe times a datagram's way through a sleeping Serve and back.
+func BenchmarkServe(b *testing.B) {
+	for _, backend := range backends {
+		b.Run(backend.name, func(b *testing.B) {
+			server, client := backend.open(b, "127.0.0.1:0", Options{}), backend.open(b, "127.0.0.1:0", Options{})
+			w, batch := NewWriter(), NewBatch(1)
+			ended := serve(server, func(b *Batch) { _, _ = server.WriteBatch(w, b.Packets) })
+			clientWriter, ps := NewWriter(), []Packet{packet(server.LocalAddr(), make([]byte, benchPayload))}
+			b.ReportAllocs()
+			for b.Loop() {
+				if sent, err := client.WriteBatch(clientWriter, ps); sent != 1 {
+					b.Fatal(err)
+				}
+				if err := client.ReadBatch(batch); err != nil {
+					b.Fatal(err)
+				}
+			}
+			server.Close()
+			await(b, "the end of Serve", ended)
 		})
 	}
 }

@@ -62,7 +62,7 @@ func (c *Conn) WriteBatch(w *Writer, ps []Packet) (sent int, err error) {
 
 // WriteDontFragment sends one packet that no router may fragment: with the DF bit set
 // over IPv4, unfragmented by this machine over IPv6, where routers never do
-// (RFC 8656, section 14.6). The error is the reason why the packet was not sent;
+// (RFC 8656, section 18.9). The error is the reason why the packet was not sent;
 // [errors.ErrUnsupported] where Capabilities lacks DontFragment.
 func (c *Conn) WriteDontFragment(w *Writer, p *Packet) error {
 	return c.socket.writeDontFragment(w, p)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"testing"
 	"time"
 )
@@ -503,18 +502,5 @@ func TestNewBatchBounds(t *testing.T) {
 		if got := len(NewBatch(n).slots); got != want {
 			t.Errorf("NewBatch(%d) has %d slots, want %d", n, got, want)
 		}
-	}
-}
-
-// skipUnless skips the test where something is missing, or fails it if the run is
-// meant to leave nothing out.
-func skipUnless(t testing.TB, has bool, reason string) {
-	t.Helper()
-	switch {
-	case has:
-	case os.Getenv("HAIRPIN_TEST_FULL") == "1":
-		t.Fatal(reason)
-	default:
-		t.Skip(reason)
 	}
 }

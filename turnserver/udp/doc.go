@@ -29,6 +29,6 @@
 //
 // Every socket lets the network fragment what is too long for it, against the
 // custom of the system: a relay cannot lower the size of what passes through it, so
-// a datagram that may not be fragmented is a datagram lost. RFC 8656, section 14.6
+// a datagram that may not be fragmented is a datagram lost. RFC 8656, section 18.9
 // lets a client ask for the opposite packet by packet: [Conn.WriteDontFragment].
 package udp

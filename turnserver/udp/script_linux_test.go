@@ -309,6 +309,37 @@ func TestDontFragmentUnsupported(t *testing.T) {
 	}
 }
 
+// TestWritesHoldTheLock looks from inside the system call: Close cannot happen under a
+// writer, nor an ordinary write while the socket is switched to set DF.
+func TestWritesHoldTheLock(t *testing.T) {
+	k := &scripted{}
+	s := scriptedSocket(t, k, Options{})
+	p := packetsTo("a1")
+	k.during = func() {
+		if s.mu.TryLock() {
+			s.mu.Unlock()
+			t.Error("WriteBatch lets Close in")
+		}
+		if !s.mu.TryRLock() {
+			t.Error("WriteBatch keeps other writers out")
+			return
+		}
+		s.mu.RUnlock()
+	}
+	if _, err := s.writeBatch(NewWriter(), p); err != nil {
+		t.Fatal(err)
+	}
+	k.during = func() {
+		if s.mu.TryRLock() {
+			s.mu.RUnlock()
+			t.Error("WriteDontFragment lets ordinary writers in")
+		}
+	}
+	if err := s.writeDontFragment(NewWriter(), &p[0]); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // faulty is the system's kernel, except that its first reads fail; it counts them all.
 type faulty struct {
 	system

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -242,7 +244,7 @@ func setLoopback(mtu uint32) error {
 func TestLateWrites(t *testing.T) {
 	for _, o := range []Options{{}, {Shared: true}} {
 		t.Run("shared "+strconv.FormatBool(o.Shared), func(t *testing.T) {
-			for range 50 {
+			for range 20 {
 				lateWrites(t, o)
 			}
 		})
@@ -294,6 +296,66 @@ func lateWrites(t *testing.T, o Options) {
 	sink.Close()
 }
 
+// TestDescriptorsAreFreed closes sockets with and without a Serve in them.
+func TestDescriptorsAreFreed(t *testing.T) {
+	c, client := backends[0].open(t, "127.0.0.1:0", Options{}), backends[0].open(t, "127.0.0.1:0", Options{})
+	send(t, client, packet(c.LocalAddr(), nil))
+	if err := await(t, "the end of Serve", serve(c, func(*Batch) { c.Close() })); err != net.ErrClosed {
+		t.Fatal(err)
+	}
+	client.Close()
+	for _, c := range []*Conn{c, client} {
+		if err := c.socket.(*linuxSocket).file.Close(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("the descriptor was still open: %v", err)
+		}
+	}
+}
+
+// TestSharedNumberStaysTaken: a shared socket's writers are not counted, so one of them
+// may use its descriptor's number at any time until the collector says otherwise.
+func TestSharedNumberStaysTaken(t *testing.T) {
+	c := backends[0].open(t, "127.0.0.1:0", Options{Shared: true})
+	c.Close()
+	fd := c.socket.(*linuxSocket).fd
+	for range 20 {
+		if heir := backends[0].open(t, "127.0.0.1:0", Options{}).socket.(*linuxSocket); heir.fd == fd {
+			t.Fatalf("descriptor %d was given to another socket", fd)
+		}
+	}
+	if err := unix.Sendto(fd, nil, 0, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}}); err == nil {
+		t.Fatal("the descriptor still sends")
+	}
+	runtime.KeepAlive(c)
+}
+
+// TestSharedDescriptorsAreCollected drops closed shared sockets.
+func TestSharedDescriptorsAreCollected(t *testing.T) {
+	const n = 50
+	before := descriptors(t)
+	for range n {
+		c, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), Options{Shared: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	for end := time.Now().Add(patience); descriptors(t) >= before+n; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("%d descriptors, %d before", descriptors(t), before)
+		}
+		runtime.GC() // which starts the finalizers, but does not wait for them
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
 // TestNoIPv6 has the wildcard mean IPv4 on a machine without IPv6.
 func TestNoIPv6(t *testing.T) {
 	without := func(domain, kind, protocol int) (int, error) {
@@ -336,5 +398,18 @@ func TestBufferSizes(t *testing.T) {
 		if err != nil || got != 2*want { // the kernel doubles it, for its bookkeeping
 			t.Errorf("option %d: %d, %v; want %d", option, got, err, 2*want)
 		}
+	}
+}
+
+// skipUnless skips the test where something is missing, or fails it if the run is
+// meant to leave nothing out.
+func skipUnless(t testing.TB, has bool, reason string) {
+	t.Helper()
+	switch {
+	case has:
+	case os.Getenv("HAIRPIN_TEST_FULL") == "1":
+		t.Fatal(reason)
+	default:
+		t.Skip(reason)
 	}
 }

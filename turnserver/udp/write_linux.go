@@ -241,53 +241,53 @@ func (s *linuxSocket) writeDontFragment(w *Writer, p *Packet) error {
 	if s.shared {
 		return errors.ErrUnsupported
 	}
-	var errno unix.Errno
-	var err error
 	if p.Remote.Addr().Is4() {
-		errno, err = s.sendSwitched(&w.sys, p)
-	} else {
-		errno, err = s.sendWhole(&w.sys, p)
+		return s.sendSwitched(&w.sys, p)
 	}
-	if err == nil && errno != 0 {
-		return errno
+	return s.sendWhole(&w.sys, p)
+}
+
+func asError(errno unix.Errno) error {
+	if errno == 0 {
+		return nil
 	}
-	return err
+	return errno
 }
 
 // sendSwitched sends an IPv4 packet while the whole socket is switched to set DF: IPv4
 // has no control message for it. PROBE, unlike DO, lets the packet try even where an
 // ICMP message, which anybody can forge, has claimed that the path is narrow.
-func (s *linuxSocket) sendSwitched(w *writerSys, p *Packet) (unix.Errno, error) {
+func (s *linuxSocket) sendSwitched(w *writerSys, p *Packet) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed.Load() {
-		return 0, net.ErrClosed
+		return net.ErrClosed
 	}
 	if !s.loadEntry(w, 0, 0, unsafe.Slice(p, 1)) {
-		return unix.EAFNOSUPPORT, nil
+		return unix.EAFNOSUPPORT
 	}
 	errno := s.kernel.setsockopt(s.fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
 	if errno != 0 {
-		return errno, nil
+		return errno
 	}
 	errno = s.send(&w.messages[0])
 	back := s.kernel.setsockopt(s.fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT)
 	if errno == 0 {
 		errno = back
 	}
-	return errno, nil
+	return asError(errno)
 }
 
 // sendWhole sends an IPv6 packet that this machine may not fragment.
-func (s *linuxSocket) sendWhole(w *writerSys, p *Packet) (unix.Errno, error) {
+func (s *linuxSocket) sendWhole(w *writerSys, p *Packet) error {
 	if err := s.enterWrite(); err != nil {
-		return 0, err
+		return err
 	}
 	defer s.leaveWrite()
 	if !s.loadEntry(w, 0, 0, unsafe.Slice(p, 1)) {
-		return unix.EAFNOSUPPORT, nil
+		return unix.EAFNOSUPPORT
 	}
 	m := &w.messages[0]
 	m.setControl(&w.controls[0], w.controls[0].putDontFragment(int(m.Controllen)))
-	return s.send(m), nil
+	return asError(s.send(m))
 }
