@@ -97,7 +97,9 @@ func (p *Policy) Check(peer netip.Addr) Reason {
 	return reason
 }
 
-// Explicit reports whether an Allow entry covers a peer, or AllowLoopback does.
+// Explicit reports whether the operator has named this very address: an Allow entry is
+// it and no wider, or it is loopback and AllowLoopback is set. Only so may an address of
+// this server be a peer beyond its relayed transport addresses.
 func (p *Policy) Explicit(peer netip.Addr) bool {
 	return peer.IsValid() && !peer.Is4In6() && peer.Zone() == "" && p.find(peer).explicit
 }
@@ -135,7 +137,8 @@ func (k ruleKind) String() string {
 }
 
 // decide gives the verdict on an address from the rules that cover it, narrowest last.
-func decide(covering []rule, profile Profile) verdict {
+// width is the length of the addresses in bits.
+func decide(covering []rule, profile Profile, width int) verdict {
 	bits := [ruleKinds]int{-1, -1, -1, -1, -1} // of the narrowest rule of each kind
 	var table row
 	for _, r := range covering {
@@ -150,7 +153,7 @@ func decide(covering []rule, profile Profile) verdict {
 	reopened := table.reopen == byProfile && (allowed || profile == ProfileLAN) ||
 		table.reopen == byAllow && allowed || table.reopen == byName && named
 
-	v := verdict{explicit: covers(ruleAllow)}
+	v := verdict{explicit: allowed && (bits[ruleAllow] == width || table.reason == PeerDeniedLoopback)}
 	switch {
 	case covers(ruleRelay):
 	case profile == ProfileSFU && !covers(ruleAllow):
@@ -187,7 +190,7 @@ func spans(rules []rule, profile Profile) []span {
 		for len(rules) > 0 && rules[0].Addr() == start {
 			covering, rules = append(covering, rules[0]), rules[1:]
 		}
-		v := decide(covering, profile)
+		v := decide(covering, profile, start.BitLen())
 		if last := len(result) - 1; last < 0 || result[last].verdict != v {
 			result = append(result, span{start, v})
 		}

@@ -354,11 +354,12 @@ func TestPolicyConfigured(t *testing.T) {
 
 func TestPolicyExplicit(t *testing.T) {
 	policy := testPolicy(t, PolicyConfig{
-		Allow: prefixes("10.1.0.0/16", "2606:4700::/32"), Deny: prefixes("10.1.1.0/24"), Relay: addrs("192.168.0.1"),
+		Allow: prefixes("10.1.0.0/16", "10.1.2.3/32", "10.1.2.4/32", "2606:4700::1/128"),
+		Deny:  prefixes("10.1.2.4/32"), Relay: addrs("192.168.0.1", "10.1.2.3", "10.1.0.1"),
 	})
 	loopback := testPolicy(t, PolicyConfig{AllowLoopback: true})
 	for peer, want := range map[string]bool{
-		"10.1.2.3": true, "10.1.1.1": true, "2606:4700::1": true, "10.2.0.1": false, "8.8.8.8": false,
+		"10.1.2.3": true, "10.1.2.4": false, "10.1.0.1": false, "2606:4700::1": true, "2606:4700::2": false, "8.8.8.8": false,
 		"192.168.0.1": false, "127.0.0.1": false, "::1": false,
 	} {
 		if got := policy.Explicit(netip.MustParseAddr(peer)); got != want {
