@@ -218,7 +218,10 @@ func TestAllSocketsInUse(t *testing.T) {
 	if m := problem(t, response); response.StatusCode != http.StatusServiceUnavailable || m["reason"] != string(ReasonOverloaded) {
 		t.Errorf("status %d, %v", response.StatusCode, m)
 	}
-	if a := s.hub.addresses; a.byNet[netip.MustParsePrefix("127.0.0.1/32")].sockets != 2 {
+	a := s.hub.addresses
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.byNet[netip.MustParsePrefix("127.0.0.1/32")].sockets != 2 {
 		t.Error("the refused socket still counts for its address")
 	}
 }
@@ -360,16 +363,18 @@ func TestShutdownIsNotHeldUp(t *testing.T) {
 	wantNoGoroutines(t)
 }
 
-// wantNoGoroutines checks that no goroutine of this package is left but tests and their clients.
+// wantNoGoroutines waits until no goroutine of this package is left but tests and their clients.
 func wantNoGoroutines(t *testing.T) {
 	t.Helper()
 	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	for _, stack := range strings.Split(string(stacks), "\n\n") {
-		for _, ours := range []string{"signaling.(*peer)", "signaling.(*Hub)", "signaling.(*throttledConn)"} {
-			if strings.Contains(stack, ours) {
-				t.Errorf("a goroutine is left:\n%s", stack)
-			}
+	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
+		text := string(stacks[:runtime.Stack(stacks, true)])
+		if !strings.Contains(text, "signaling.(*peer)") && !strings.Contains(text, "signaling.(*Hub)") &&
+			!strings.Contains(text, "signaling.(*throttledConn)") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("goroutines are left:\n%s", text)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,10 +228,8 @@ func TestTooLongMessage(t *testing.T) {
 		}()
 		c.closed(int(websocket.StatusMessageTooBig))
 	})
-	s.shutdown() // the library says goodbye before we have counted
-	if n := s.hub.Stats().Refusals[ReasonMessageTooBig]; n != 3 {
-		t.Errorf("%d refusals counted, want 3", n)
-	}
+	// The library says goodbye before we have counted.
+	awaitStats(t, s.hub, func(n Stats) bool { return n.Refusals[ReasonMessageTooBig] == 3 })
 }
 
 func TestAuthorize(t *testing.T) {
@@ -548,4 +547,49 @@ func (s *syncBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+// brokenBus fails when it is told to.
+type brokenBus struct {
+	LocalBus
+	noSubscribe, noPublish atomic.Bool
+}
+
+func (b *brokenBus) Subscribe(room string, handle func(Event)) (func(), error) {
+	if b.noSubscribe.Load() {
+		return nil, errors.New("no subscriptions today")
+	}
+	return b.LocalBus.Subscribe(room, handle)
+}
+
+func (b *brokenBus) Publish(room string, e Event) error {
+	if b.noPublish.Load() {
+		return errors.New("no events today")
+	}
+	return b.LocalBus.Publish(room, e)
+}
+
+// A bus that fails costs those who need it, with a reason; who stays learns who is gone, and no room is
+// left behind.
+func TestBusFails(t *testing.T) {
+	bus := &brokenBus{}
+	s := start(t, func(c *Config) { c.Bus = bus })
+	a, b := s.enter("r"), s.enter("r")
+	a.message("user-joined")
+
+	for _, broken := range []*atomic.Bool{&bus.noSubscribe, &bus.noPublish} {
+		broken.Store(true)
+		c := s.dial()
+		c.send(`{"type":"join","roomId":"another"}`)
+		c.refused(ReasonInternal)
+		c.closed(int(websocket.StatusInternalError))
+		broken.Store(false)
+	}
+	awaitStats(t, s.hub, func(n Stats) bool { return n.Rooms == 1 })
+
+	bus.noPublish.Store(true)
+	b.send(`{"type":"candidate","candidate":null}`)
+	b.refused(ReasonInternal)
+	b.closed(int(websocket.StatusInternalError))
+	a.want(`{"type":"user-left","clientId":"` + b.id + `"}`)
 }

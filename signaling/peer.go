@@ -188,8 +188,10 @@ func (p *peer) leave() {
 	if r == nil {
 		return
 	}
-	if err := p.hub.bus.Publish(r.key, Event{Kind: EventLeave, From: p.id}); err != nil {
-		p.hub.log.Error("cannot tell a room that a member left", "error", err)
+	left := Event{Kind: EventLeave, From: p.id}
+	if err := p.hub.bus.Publish(r.key, left); err != nil {
+		p.hub.log.Error("cannot tell other hubs that a member left", "error", err)
+		r.apply(left)
 	}
 	p.hub.exit(r, p)
 	if p.announced {
