@@ -170,6 +170,9 @@ func quota(c *loadedConfig) control.Quota {
 	q.PerAddress = c.MaxAllocationsPerAddress
 	q.Permissions = c.MaxPermissions
 	q.Channels = c.MaxChannels
+	if q.PerUser == 0 {
+		q.Reservations = 0 // who may hold any number of ports may hold them in advance
+	}
 	return q
 }
 
