@@ -28,17 +28,18 @@ beforeEach(async () => {
   if (skip) return
   if (page) await closePage(page)
   page = await openPage(browser, server.origin)
-  await page.evaluate(makePair)
+  await page.evaluate(makePair, {})
 })
 
 /**
  * Runs in the page: `pair.polite` and `pair.impolite` are connections to each other, whose messages wait in `pair.mail`
- * until `pair.deliver` is told to carry them.
+ * until `pair.deliver` or `pair.flow` carries them.
+ *
+ * @param {RTCConfiguration} configuration
  */
-async function makePair() {
+async function makePair(configuration) {
   const { Connection } = await import(/** @type {any} */ ('/connection.js'))
   const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: true })
-  const configuration = { bundlePolicy: /** @type {const} */ ('max-bundle') }
   /** @type {{ to: string, message: any }[]} */
   const mail = []
   /** @param {string} to @param {boolean} polite */
@@ -46,7 +47,7 @@ async function makePair() {
     new Connection({
       send: (/** @type {any} */ message) => mail.push({ to, message: JSON.parse(JSON.stringify(message)) }),
       polite,
-      configuration,
+      configuration: { ...configuration, bundlePolicy: 'max-bundle' },
       media,
       name: polite ? 'Polite' : 'Impolite',
     })
@@ -174,3 +175,27 @@ test('a lost path is restarted once, then given up with a reason', { skip }, asy
     return description && !description.sdp.includes(old[0])
   }, before)
 })
+
+test('renewed credentials are used at once, and the relayed call goes on', { skip }, async () => {
+  const fresh = async () => ({ ...(await (await fetch(`${server.origin}/v1/ice-servers`)).json()), iceTransportPolicy: 'relay' })
+  await page.evaluate(makePair, await fresh())
+  await page.evaluate(() => {
+    kept.connections.splice(0, 2)
+    pair.flow()
+    pair.polite.initiate()
+  })
+  await waitForBoth()
+  const before = await page.evaluate(relayedPort)
+  await page.evaluate((renewed) => pair.polite.configure({ ...renewed, bundlePolicy: 'max-bundle' }), await fresh())
+  await waitUntil(page, 'another relayed transport address', async (port) => {
+    const { local, inbound } = await kept.read()
+    return local?.port !== port && inbound.some(({ kind, framesDecoded }) => kind === 'video' && framesDecoded > 0)
+  }, before)
+  assert.deepEqual(await page.evaluate(() => [pair.polite.state, pair.impolite.state]), ['connected', 'connected'])
+})
+
+/** Runs in the page. */
+async function relayedPort() {
+  const { local } = await kept.read()
+  return local?.port
+}

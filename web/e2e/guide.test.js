@@ -62,7 +62,7 @@ function keepCamera() {
 
 test("the tutorial's own client connects two pages", { skip: whySkip() }, async (t) => {
   const origin = await serveGuide(t)
-  const server = await startServer(['--allow-origin', origin])
+  const server = await startServer({ flags: ['--allow-origin', origin] })
   t.after(server.stop)
   const browser = await startBrowser()
   t.after(browser.stop)

@@ -9,10 +9,10 @@ const skip = whySkip()
 
 /**
  * @param {import('node:test').TestContext} t
- * @param {string[]} [flags]
+ * @param {Parameters<typeof startServer>[0]} [options]
  */
-async function server(t, flags) {
-  const started = await startServer(flags)
+async function server(t, options) {
+  const started = await startServer(options)
   t.after(started.stop)
   return started
 }
@@ -67,7 +67,7 @@ test('the camera is allowed later: the others see it then', { skip }, async (t) 
 })
 
 test('no relay to be reached: failed, with words', { skip }, async (t) => {
-  const { origin } = await server(t, ['--public-host', 'relay.invalid'])
+  const { origin } = await server(t, { flags: ['--public-host', 'relay.invalid'] })
   const chromium = await browser(t)
   const parameters = { room: t.name, join: '1', relay: '1' }
   const pages = [
@@ -106,7 +106,7 @@ test('the server is restarted: the call comes back by itself', { skip }, async (
     await waitForState(page, 'reconnecting')
     await waitForNotice(page, 'server is out of reach')
   }
-  await server(t, ['--http', new URL(first.origin).host, '--listen', first.udp])
+  await server(t, { http: new URL(first.origin).host, listen: first.udp })
   for (const page of [ann, bob]) {
     await waitForState(page, 'connected')
     await waitForVideo(page)

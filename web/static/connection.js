@@ -107,13 +107,15 @@ export class Connection extends EventTarget {
   }
 
   /**
-   * Renewed credentials count from the next ICE restart on.
+   * Takes up renewed credentials. A relay lends its addresses no longer than the credentials last that asked for them, so
+   * new ones are asked for at once; media goes on meanwhile.
    *
    * @param {RTCConfiguration} configuration
    */
   configure(configuration) {
     this.#configuration = configuration
     this.#pc.setConfiguration(configuration)
+    if (this.#relayed && this.state === 'connected') this.#pc.restartIce()
   }
 
   /**

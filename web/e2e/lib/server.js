@@ -22,16 +22,24 @@ const STOP_DEADLINE_MS = 5_000
  */
 
 /**
- * @param {string[]} [flags] in addition to those that choose free loopback ports
+ * @param {object} [options]
+ * @param {string} [options.http] address of the pages
+ * @param {string} [options.listen] address of STUN and TURN
+ * @param {string[]} [options.flags]
  * @returns {Promise<Server>}
  */
-export async function startServer(flags = []) {
+export async function startServer({ http = '127.0.0.1:0', listen = '127.0.0.1:0', flags = [] } = {}) {
   const { binary, remove } = await findBinary()
-  const child = spawn(
-    binary,
-    ['serve', '--listen', '127.0.0.1:0', '--http', '127.0.0.1:0', '--log-format', 'json', ...flags],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  )
+  const fixed = [
+    // Above the ports the kernel gives to listeners.
+    ...['--relay-ports', '61000-65535'],
+    // A test that stops the server does not wait for its calls.
+    ...['--drain-timeout', '100ms'],
+    ...['--log-format', 'json'],
+  ]
+  const child = spawn(binary, ['serve', '--http', http, '--listen', listen, ...fixed, ...flags], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const killNow = () => child.kill('SIGKILL')
   process.once('exit', killNow)
   const stop = async () => {
@@ -40,8 +48,8 @@ export async function startServer(flags = []) {
     await remove()
   }
   try {
-    const { http, udp, tcp } = await ready(child)
-    return { origin: `http://${http}`, udp, tcp, stop }
+    const bound = await ready(child)
+    return { origin: `http://${bound.http}`, udp: bound.udp, tcp: bound.tcp, stop }
   } catch (error) {
     await stop()
     throw error
