@@ -23,11 +23,12 @@ const (
 // authenticate checks a request's long-term credentials (RFC 8489 §9.2.4). On None the
 // user is proven; otherwise the reply says what the client is to do.
 func (q *request) authenticate() Reason {
-	integrity, sha1Found := q.attribute(stun.AttrMessageIntegrity)
-	if !sha1Found {
-		if integrity, q.sha256 = q.attribute(attrIntegritySHA256); !q.sha256 {
-			return q.challenge(codeUnauthenticated, NoCredentials)
-		}
+	integrity, found := q.attribute(attrIntegritySHA256) // counts first where both are
+	if q.sha256 = found; !found {
+		integrity, found = q.attribute(stun.AttrMessageIntegrity)
+	}
+	if !found {
+		return q.challenge(codeUnauthenticated, NoCredentials)
 	}
 	username, haveUsername := q.attribute(stun.AttrUsername)
 	realm, haveRealm := q.attribute(stun.AttrRealm)
@@ -140,13 +141,9 @@ func (q *request) mac(key, covered []byte) []byte {
 	return h.Sum(nil)
 }
 
-// sign adds the integrity attribute that the request was proven by to the reply.
+// sign adds MESSAGE-INTEGRITY to the reply, also where the SHA-256 attribute proved the
+// request: replies have that one only after a choice of PASSWORD-ALGORITHM (RFC 8489
+// §9.2.4), which is not offered.
 func (q *request) sign() {
-	size := sha1.Size
-	if q.sha256 {
-		size = sha256.Size
-	}
-	covered := q.reply.Raw
-	binary.BigEndian.PutUint16(covered[2:], uint16(len(covered)-headerLen+attrHeaderLen+size))
-	q.reply.Add(q.integrityType(), q.mac(q.key, covered))
+	_ = stun.MessageIntegrity(q.key).AddTo(&q.reply) // fails only after FINGERPRINT
 }
