@@ -248,7 +248,6 @@ func (s *Server) lendLocked(q *request, w *wish, o opened, token *reservationTok
 	a.timer.owner = a
 	s.wheel.schedule(&a.timer, q.now.Add(a.lifetime))
 	s.allocations[q.from.FiveTuple] = a
-	delete(s.answered, q.from.FiveTuple)
 	s.users[a.user]++
 	s.addresses[quotaAddress(a.Client.Addr())]++
 	s.eventLocked(a, Event{Kind: Allocated, At: q.now})

@@ -89,9 +89,7 @@ func (s *Server) Tick(now time.Time) {
 		case *reservation:
 			s.lapseLocked(o, now)
 		case *answer:
-			if s.answered[o.tuple] == o {
-				delete(s.answered, o.tuple)
-			}
+			delete(s.answered, o.tuple)
 		}
 	})
 	events := s.takeEventsLocked()

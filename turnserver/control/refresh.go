@@ -91,10 +91,12 @@ func (q *request) answeredBefore() bool {
 
 // rememberLocked keeps the request's transaction for retransmissions, within bounds.
 func (s *Server) rememberLocked(q *request) {
-	if len(s.answered) >= answeredMax {
+	k := &answer{tuple: q.from.FiveTuple, txid: q.TransactionID, user: q.user}
+	if before := s.answered[k.tuple]; before != nil {
+		s.wheel.cancel(&before.timer)
+	} else if len(s.answered) >= answeredMax {
 		return
 	}
-	k := &answer{tuple: q.from.FiveTuple, txid: q.TransactionID, user: q.user}
 	k.timer.owner = k
 	s.answered[k.tuple] = k
 	s.wheel.schedule(&k.timer, q.now.Add(answeredTime))
