@@ -123,16 +123,13 @@ func (q *request) checkBinding(a *allocation, channel uint16, peer netip.AddrPor
 	}
 	boundPeer, channelBound := a.Bound(q.now, channel)
 	boundChannel, peerBound := a.ChannelOf(q.now, peer)
+	bound := q.server.quota.Channels
 	switch {
 	case channelBound && boundPeer != peer, peerBound && boundChannel != channel:
 		return q.fail(codeBadRequest, ChannelConflict)
-	case channelBound:
-		return None
-	}
-	if bound := q.server.quota.Channels; bound != 0 && len(a.Flows(q.now)) >= bound {
+	case !channelBound && bound != 0 && len(a.Flows(q.now)) >= bound:
 		return q.fail(codeInsufficientCapacity, TooManyChannels)
-	}
-	if q.tooManyPermissions(a, peer.Addr()) {
+	case q.tooManyPermissions(a, peer.Addr()):
 		return q.fail(codeInsufficientCapacity, TooManyPermissions)
 	}
 	return None
