@@ -107,7 +107,7 @@ func (p *peer) serve(conn *websocket.Conn) {
 	p.attend(&readers)
 	p.leave() // first of all, so that nobody waits for a slow farewell
 	writer.Wait()
-	p.hangUp()
+	_ = p.conn.Close(p.last.code, p.last.why()) // which cuts at once where the code is 1006
 	readers.Wait()
 	p.leave() // again, for a join that was under way
 }
@@ -143,7 +143,9 @@ func (p *peer) attend(pings *sync.WaitGroup) {
 func (p *peer) ping() {
 	ctx, cancel := p.allow(p.hub.limits.PongTimeout, refuse(ReasonPongTimeout, "A ping was not answered in time."))
 	defer cancel()
-	_ = p.conn.Ping(ctx)
+	if p.conn.Ping(ctx) != nil && p.hasEnded() {
+		_ = p.conn.CloseNow() // or a write that is stuck would keep it open
+	}
 }
 
 // allow returns a context for an operation on the connection. When the time is over, the refusal ends
@@ -207,14 +209,6 @@ func (e ending) why() string {
 		return "left"
 	}
 	return "gone"
-}
-
-// hangUp closes the connection. The writer has ended.
-func (p *peer) hangUp() {
-	if p.last.code != websocket.StatusAbnormalClosure {
-		_ = p.conn.Close(p.last.code, p.last.why())
-	}
-	_ = p.conn.CloseNow()
 }
 
 // end makes the socket end; the first call says how. It never blocks.
@@ -288,7 +282,7 @@ func (p *peer) write() {
 			}
 		}
 	}
-	if p.last.refusal != nil && p.last.code != websocket.StatusAbnormalClosure {
+	if p.last.refusal != nil {
 		_ = p.writeFrame(errorFrame(p.last.refusal))
 	}
 }

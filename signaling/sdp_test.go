@@ -107,6 +107,7 @@ func TestCheckSDP(t *testing.T) {
 		"markup for a fingerprint":     {with("5C:D6", "<b>"), ReasonSDPFingerprint},
 		"md5":                          {with(testFingerprint, "a=fingerprint:md5 "+strings.Repeat("AB:", 15)+"AB\r\n"), ReasonSDPFingerprint},
 		"a good and a bad fingerprint": {whole + "a=fingerprint:sha-256 AB\r\n", ReasonSDPFingerprint},
+		"a bad and a good fingerprint": {with("a=mid:0\r\n", "a=fingerprint:sha-256 AB\r\n"), ReasonSDPFingerprint},
 		"session good, section bad":    {testSession + testICECredentials + testFingerprint + testAudio + "a=fingerprint:sha-256 AB\r\n", ReasonSDPFingerprint},
 		"second section without":       {whole + testVideo + "a=mid:1\r\n" + testICECredentials, ReasonSDPFingerprint},
 		"bundled, tagged has none":     {bundle + testAudio + "a=mid:0\r\n" + testICECredentials + testVideo + "a=mid:1\r\n" + testICECredentials + testFingerprint, ReasonSDPFingerprint},

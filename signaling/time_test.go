@@ -30,19 +30,28 @@ func TestSilentSocket(t *testing.T) {
 }
 
 // The time allowed for the join includes that for its authorisation, whose context ends with the socket.
+// Let in too late, a member leaves at once.
 func TestSlowAuthorize(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := startInMemory(t, func(c *Config) {
-			c.Authorize = func(r *http.Request, _ Join) (Member, error) {
-				<-r.Context().Done()
-				return Member{}, r.Context().Err()
-			}
+	for name, verdict := range map[string]error{"refused late": errors.New("no"), "let in late": nil} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := startInMemory(t, func(c *Config) {
+					c.Authorize = func(r *http.Request, _ Join) (Member, error) {
+						<-r.Context().Done()
+						return Member{}, verdict
+					}
+				})
+				c := s.dial()
+				c.send(`{"type":"join","roomId":"r"}`)
+				c.refused(ReasonJoinTimeout)
+				c.closed(CloseTimeout)
+				synctest.Wait()
+				if n := s.hub.Stats(); n.Members != 0 || n.Rooms != 0 {
+					t.Errorf("%d members and %d rooms are left", n.Members, n.Rooms)
+				}
+			})
 		})
-		c := s.dial()
-		c.send(`{"type":"join","roomId":"r"}`)
-		c.refused(ReasonJoinTimeout)
-		c.closed(CloseTimeout)
-	})
+	}
 }
 
 // A member who has joined is silent as long as it likes.
@@ -58,17 +67,23 @@ func TestQuietMember(t *testing.T) {
 	})
 }
 
-// SEC-55: a half-open socket is gone within 30 s.
+// SEC-55: a half-open socket is gone within 30 s, even while a write to it is stuck.
 func TestHalfOpenSocket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := startInMemory(t, nil)
+		s := startInMemory(t, func(c *Config) { c.Limits.WriteTimeout = time.Hour })
 		a := s.dial()
 		a.join("r")
 		began := time.Now()
 		dead, in := s.handshake()
 		_, _ = dead.Write(frame(0x81, `{"type":"join","roomId":"r"}`))
-		go io.Copy(io.Discard, in) // its kernel takes the ping, but nobody answers
+		pinged := make(chan struct{})
+		go func() { // its kernel takes the ping, and nothing more; nobody answers
+			_, _ = in.ReadBytes(0x89)
+			close(pinged)
+		}()
 		id := a.message("user-joined")["clientId"].(string)
+		<-pinged
+		a.send(`{"type":"candidate","candidate":null,"targetClientId":"` + id + `"}`)
 		a.want(`{"type":"user-left","clientId":"` + id + `"}`)
 		synctest.Wait()
 		if d := time.Since(began); d > 30*time.Second || d < 20*time.Second {
@@ -115,6 +130,31 @@ func TestICERenewal(t *testing.T) {
 		if calls != 4 {
 			t.Errorf("%d sets of ICE servers were made, want 4: none after the leave", calls)
 		}
+	})
+}
+
+// Clients that do not answer the close, or take nothing at all, are cut off when the time for shutdown is over.
+func TestShutdownIsNotHeldUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startInMemory(t, nil)
+		visitor, in := s.handshake()
+		go io.Copy(io.Discard, in)
+		stuck, _ := s.handshake()
+		_, _ = stuck.Write(frame(0x81, `{"type":"join","roomId":"r"}`))
+		synctest.Wait()
+		if n := s.hub.Stats(); n.Members != 1 || n.Sockets != 2 {
+			t.Fatalf("%d members and %d sockets", n.Members, n.Sockets)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if err := s.hub.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("shutdown reports %v", err)
+		}
+		if d := time.Since(began); d != time.Second {
+			t.Errorf("shutdown took %v, want 1 s", d)
+		}
+		_, _ = visitor.Close(), stuck.Close()
 	})
 }
 
@@ -182,6 +222,7 @@ func TestAddressesAreForgotten(t *testing.T) {
 		if len(nets) != 4 || len(a.byNet) != 4 {
 			t.Errorf("%d networks: %v", len(a.byNet), nets)
 		}
+		time.Sleep(1500 * time.Millisecond)
 		fresh := network(netip.Addr{})
 		if r := a.open(fresh); r != nil {
 			t.Fatal(r)
