@@ -28,6 +28,7 @@ var own = map[string][]string{
 		"credentials", "turnserver/control", "turnserver/relay",
 		"turnserver/stream", "turnserver/udp", "turnserver/wire",
 	},
+	"turnserver/nat":   {"turnserver/wire"},
 	"turnserver/probe": {},
 	"turnserver/bench": {"turnserver/udp", "turnserver/wire"},
 	"signaling":        {},
