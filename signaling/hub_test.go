@@ -352,8 +352,12 @@ func TestHandshake(t *testing.T) {
 }
 
 func TestOriginOverTheWire(t *testing.T) {
-	s := start(t, func(c *Config) { c.OriginOptional = false })
+	s := start(t, func(c *Config) {
+		c.OriginOptional = false
+		c.AllowedOrigins = []string{"https://good.example"}
+	})
 	s.dial("Origin", s.url).join("r")
+	s.dial("Origin", "https://good.example").join("r")
 	conn, response, err := s.tryDial("Origin", "https://evil.example")
 	if err == nil {
 		_ = conn.CloseNow()

@@ -139,6 +139,7 @@ func TestShutdownIsNotHeldUp(t *testing.T) {
 		s := startInMemory(t, nil)
 		visitor, in := s.handshake()
 		go io.Copy(io.Discard, in)
+		_, _ = visitor.Write(frame(0x82, "binary, so that the server has said goodbye already"))
 		stuck, _ := s.handshake()
 		_, _ = stuck.Write(frame(0x81, `{"type":"join","roomId":"r"}`))
 		synctest.Wait()
