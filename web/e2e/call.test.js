@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { startBrowser, whySkip } from './lib/browser.js'
 import { openCall, say, selectedPair, waitForChat, waitForState, waitForVideo } from './lib/call.js'
-import { closePage, complaints, waitUntil } from './lib/page.js'
+import { complaints, waitUntil } from './lib/page.js'
 import { startServer } from './lib/server.js'
 
 const skip = whySkip()
@@ -31,11 +31,9 @@ after(async () => {
  */
 async function annAndBob(t, parameters) {
   const common = { room: t.name, join: '1', ...parameters }
-  const ann = await openCall(browser, server.origin, { ...common, name: 'Ann' })
-  t.after(() => closePage(ann))
+  const ann = await openCall(t, browser, server.origin, { ...common, name: 'Ann' })
   await waitForState(ann, 'connected')
-  const bob = await openCall(browser, server.origin, { ...common, name: 'Bob' })
-  t.after(() => closePage(bob))
+  const bob = await openCall(t, browser, server.origin, { ...common, name: 'Bob' })
   for (const page of [ann, bob]) {
     await waitForState(page, 'connected')
     await waitForVideo(page)
@@ -91,8 +89,7 @@ test('call on any path', { skip }, async (t) => {
 
 test('three members see each other', { skip }, async (t) => {
   const { ann, bob } = await annAndBob(t, { relay: '1' })
-  const cleo = await openCall(browser, server.origin, { room: t.name, join: '1', relay: '1', name: 'Cleo' })
-  t.after(() => closePage(cleo))
+  const cleo = await openCall(t, browser, server.origin, { room: t.name, join: '1', relay: '1', name: 'Cleo' })
   for (const page of [ann, bob, cleo]) {
     await waitUntil(page, 'pictures of two others', () => {
       const videos = [...document.querySelectorAll('video[data-member]')]
@@ -104,8 +101,7 @@ test('three members see each other', { skip }, async (t) => {
 })
 
 test('lobby: what the address says is filled in, and joining keeps it', { skip }, async (t) => {
-  const page = await openCall(browser, server.origin, { room: 'blue room', name: 'Ann', relay: '1', transport: 'tcp' })
-  t.after(() => closePage(page))
+  const page = await openCall(t, browser, server.origin, { room: 'blue room', name: 'Ann', relay: '1', transport: 'tcp' })
   await waitForState(page, 'lobby')
   const filled = await page.$eval('#lobby', (form) => Object.fromEntries(new FormData(/** @type {HTMLFormElement} */ (form))))
   assert.deepEqual(filled, { name: 'Ann', room: 'blue room', relay: 'on', transport: 'tcp', token: '' })

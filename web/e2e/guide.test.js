@@ -75,9 +75,9 @@ test("the tutorial's own client connects two pages", { skip: whySkip() }, async 
   }
   const url = `${origin}/#${encodeURIComponent(JSON.stringify(settings))}`
 
-  const first = await openPage(browser, url)
+  const first = await openPage(t, browser, url)
   await waitUntil(first, 'the first page to be in the room', 'seen.includes("room-users")')
-  const second = await openPage(browser, 'about:blank')
+  const second = await openPage(t, browser, 'about:blank')
   await second.evaluateOnNewDocument(keepCamera)
   await second.goto(url)
   await waitUntil(first, 'the tracks of the first page', () => kept.connections[0]?.getSenders().length === 2)

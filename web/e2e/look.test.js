@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { startBrowser, whySkip } from './lib/browser.js'
 import { openCall, say, waitForChat, waitForState, waitForVideo } from './lib/call.js'
-import { closePage, waitUntil } from './lib/page.js'
+import { waitUntil } from './lib/page.js'
 import { startServer } from './lib/server.js'
 
 const skip = whySkip()
@@ -62,16 +62,14 @@ function measure() {
 
 test('every view, in light and dark, at the desk and on a phone', { skip }, async (t) => {
   const parameters = { room: 'blue room', name: 'Ann' }
-  const ann = await openCall(browser, server.origin, parameters)
-  t.after(() => closePage(ann))
+  const ann = await openCall(t, browser, server.origin, parameters)
   await look(ann, 'lobby')
 
   await ann.click('#lobby [type="submit"]')
   await waitForState(ann, 'connected')
   await look(ann, 'alone')
 
-  const bob = await openCall(browser, server.origin, { ...parameters, name: 'Bob', join: '1' })
-  t.after(() => closePage(bob))
+  const bob = await openCall(t, browser, server.origin, { ...parameters, name: 'Bob', join: '1' })
   await waitForVideo(ann)
   await say(bob, 'Can you see me?')
   await waitForChat(ann, 'Bob', 'Can you see me?')
@@ -79,15 +77,13 @@ test('every view, in light and dark, at the desk and on a phone', { skip }, asyn
   await waitUntil(ann, 'statistics', () => document.querySelector('.tile[data-verdict="good"]'))
   await look(ann, 'call')
 
-  const cleo = await openCall(browser, server.origin, { ...parameters, name: 'Cleo', join: '1' })
-  t.after(() => closePage(cleo))
+  await openCall(t, browser, server.origin, { ...parameters, name: 'Cleo', join: '1' })
   await waitUntil(ann, 'two pictures', () => document.querySelectorAll('.tile.pictured:not(.own)').length === 2)
   await look(ann, 'three')
 })
 
 test('keyboard alone leads through the lobby into the call', { skip }, async (t) => {
-  const page = await openCall(browser, server.origin, { room: t.name })
-  t.after(() => closePage(page))
+  const page = await openCall(t, browser, server.origin, { room: t.name })
   await page.focus('#name')
   await page.keyboard.type('Ann')
   await page.keyboard.press('Enter')

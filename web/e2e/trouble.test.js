@@ -1,11 +1,20 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { after, before, test } from 'node:test'
 import { startBrowser, whySkip } from './lib/browser.js'
 import { openCall, say, waitForChat, waitForNotice, waitForState, waitForVideo } from './lib/call.js'
 import { waitUntil } from './lib/page.js'
 import { startServer } from './lib/server.js'
 
 const skip = whySkip()
+
+/** @type {import('./lib/browser.js').Browser} */
+let chromium
+
+before(async () => {
+  if (!skip) chromium = await startBrowser()
+})
+
+after(() => chromium?.stop())
 
 /**
  * @param {import('node:test').TestContext} t
@@ -17,24 +26,16 @@ async function server(t, options) {
   return started
 }
 
-/**
- * @param {import('node:test').TestContext} t
- * @param {Parameters<typeof startBrowser>[0]} [options]
- */
-async function browser(t, options) {
-  const started = await startBrowser(options)
-  t.after(started.stop)
-  return started
-}
-
 test('camera refused: the page says so, sees and chats', { skip }, async (t) => {
   const { origin } = await server(t)
   const parameters = { room: t.name, join: '1', relay: '1' }
-  const shy = await openCall(await browser(t, { camera: 'refused' }), origin, { ...parameters, name: 'Shy' })
+  const refusing = await startBrowser({ camera: 'refused' })
+  t.after(refusing.stop)
+  const shy = await openCall(t, refusing, origin, { ...parameters, name: 'Shy' })
   await waitForState(shy, 'connected')
   await waitForNotice(shy, 'may not use your camera and microphone.*you can chat')
 
-  const ann = await openCall(await browser(t), origin, { ...parameters, name: 'Ann' })
+  const ann = await openCall(t, chromium, origin, { ...parameters, name: 'Ann' })
   for (const page of [shy, ann]) await waitForState(page, 'connected')
   await waitForVideo(shy)
   await say(shy, 'I see you')
@@ -43,11 +44,10 @@ test('camera refused: the page says so, sees and chats', { skip }, async (t) => 
 
 test('the camera is allowed later: the others see it then', { skip }, async (t) => {
   const { origin } = await server(t)
-  const chromium = await browser(t)
   const parameters = { room: t.name, join: '1', relay: '1' }
-  const ann = await openCall(chromium, origin, { ...parameters, name: 'Ann' })
+  const ann = await openCall(t, chromium, origin, { ...parameters, name: 'Ann' })
   await waitForState(ann, 'connected')
-  const shy = await openCall(chromium, `${origin}/favicon.svg`, {})
+  const shy = await openCall(t, chromium, `${origin}/favicon.svg`, {})
   await shy.evaluateOnNewDocument(() => {
     const devices = navigator.mediaDevices
     const lend = devices.getUserMedia.bind(devices)
@@ -68,11 +68,10 @@ test('the camera is allowed later: the others see it then', { skip }, async (t) 
 
 test('no relay to be reached: failed, with words', { skip }, async (t) => {
   const { origin } = await server(t, { flags: ['--public-host', 'relay.invalid'] })
-  const chromium = await browser(t)
   const parameters = { room: t.name, join: '1', relay: '1' }
   const pages = [
-    await openCall(chromium, origin, { ...parameters, name: 'Ann' }),
-    await openCall(chromium, origin, { ...parameters, name: 'Bob' }),
+    await openCall(t, chromium, origin, { ...parameters, name: 'Ann' }),
+    await openCall(t, chromium, origin, { ...parameters, name: 'Bob' }),
   ]
   for (const page of pages) {
     await waitForState(page, 'failed')
@@ -83,7 +82,7 @@ test('no relay to be reached: failed, with words', { skip }, async (t) => {
 test('no server: failed, with words, and the lobby to try again', { skip }, async (t) => {
   const { origin, stop } = await startServer()
   t.after(stop)
-  const page = await openCall(await browser(t), origin, { room: t.name, name: 'Ann' })
+  const page = await openCall(t, chromium, origin, { room: t.name, name: 'Ann' })
   await stop()
   await page.click('#lobby [type="submit"]')
   await waitForState(page, 'failed')
@@ -94,11 +93,10 @@ test('no server: failed, with words, and the lobby to try again', { skip }, asyn
 test('the server is restarted: the call comes back by itself', { skip }, async (t) => {
   const first = await startServer()
   t.after(first.stop)
-  const chromium = await browser(t)
   const parameters = { room: t.name, join: '1', relay: '1' }
-  const ann = await openCall(chromium, first.origin, { ...parameters, name: 'Ann' })
+  const ann = await openCall(t, chromium, first.origin, { ...parameters, name: 'Ann' })
   await waitForState(ann, 'connected')
-  const bob = await openCall(chromium, first.origin, { ...parameters, name: 'Bob' })
+  const bob = await openCall(t, chromium, first.origin, { ...parameters, name: 'Bob' })
   for (const page of [ann, bob]) await waitForVideo(page)
 
   await first.stop()

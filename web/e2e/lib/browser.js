@@ -40,7 +40,8 @@ export async function startBrowser({ camera = 'granted' } = {}) {
     args: [
       '--no-sandbox',
       '--disable-gpu',
-      '--use-fake-device-for-media-stream',
+      // Few pictures a second, for software encodes and decodes each of them several times over.
+      '--use-fake-device-for-media-stream=fps=10',
       permission,
       '--disable-quic',
       '--no-first-run',

@@ -6,12 +6,13 @@
 import { openPage, waitUntil } from './page.js'
 
 /**
+ * @param {import('node:test').TestContext} t at whose end it is closed
  * @param {import('./browser.js').Browser} browser
  * @param {string} origin
  * @param {Record<string, string>} parameters of the page's address
  */
-export function openCall(browser, origin, parameters) {
-  return openPage(browser, `${origin}/?${new URLSearchParams(parameters)}`)
+export function openCall(t, browser, origin, parameters) {
+  return openPage(t, browser, `${origin}/?${new URLSearchParams(parameters)}`)
 }
 
 /**

@@ -6,18 +6,22 @@
  */
 
 /** How long anything a test waits for may take, in milliseconds. */
-export const PATIENCE_MS = 25_000
+export const PATIENCE_MS = 45_000
 
 /** @type {WeakMap<Page, string[]>} */
 const consoles = new WeakMap()
 
 /**
+ * @param {import('node:test').TestContext} t at whose end it is closed
  * @param {import('./browser.js').Browser} browser
  * @param {string} url
  * @returns {Promise<Page>}
  */
-export async function openPage(browser, url) {
+export async function openPage(t, browser, url) {
   const context = await browser.chromium.createBrowserContext()
+  t.after(async () => {
+    if (browser.chromium.connected) await context.close()
+  })
   const page = await context.newPage()
   page.setDefaultTimeout(PATIENCE_MS)
   /** @type {string[]} */
@@ -29,11 +33,6 @@ export async function openPage(browser, url) {
   await page.evaluateOnNewDocument(watchConnections)
   await page.goto(url)
   return page
-}
-
-/** @param {Page} page */
-export async function closePage(page) {
-  await page.browserContext().close()
 }
 
 /**

@@ -1,6 +1,7 @@
 /** A Hairpin server for one test file: built if need be, on ports of its own. */
 import { execFile, spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
@@ -10,7 +11,7 @@ import { promisify } from 'node:util'
 const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url))
 
 /** How long a server may take to start, and to end after SIGTERM, in milliseconds. */
-const START_DEADLINE_MS = 15_000
+const START_DEADLINE_MS = 30_000
 const STOP_DEADLINE_MS = 5_000
 
 /**
@@ -29,7 +30,6 @@ const STOP_DEADLINE_MS = 5_000
  * @returns {Promise<Server>}
  */
 export async function startServer({ http = '127.0.0.1:0', listen = '127.0.0.1:0', flags = [] } = {}) {
-  const { binary, remove } = await findBinary()
   const fixed = [
     // Above the ports the kernel gives to listeners.
     ...['--relay-ports', '61000-65535'],
@@ -37,7 +37,7 @@ export async function startServer({ http = '127.0.0.1:0', listen = '127.0.0.1:0'
     ...['--drain-timeout', '100ms'],
     ...['--log-format', 'json'],
   ]
-  const child = spawn(binary, ['serve', '--http', http, '--listen', listen, ...fixed, ...flags], {
+  const child = spawn(await findBinary(), ['serve', '--http', http, '--listen', listen, ...fixed, ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const killNow = () => child.kill('SIGKILL')
@@ -45,7 +45,6 @@ export async function startServer({ http = '127.0.0.1:0', listen = '127.0.0.1:0'
   const stop = async () => {
     await end(child)
     process.off('exit', killNow)
-    await remove()
   }
   try {
     const bound = await ready(child)
@@ -56,13 +55,22 @@ export async function startServer({ http = '127.0.0.1:0', listen = '127.0.0.1:0'
   }
 }
 
-/** @returns {Promise<{ binary: string, remove: () => Promise<void> }>} */
-async function findBinary() {
-  if (process.env.HAIRPIN_BIN) return { binary: process.env.HAIRPIN_BIN, remove: async () => {} }
+/** @type {Promise<string> | undefined} */
+let built
+
+/** @returns {Promise<string>} */
+function findBinary() {
+  built ??= process.env.HAIRPIN_BIN ? Promise.resolve(process.env.HAIRPIN_BIN) : build()
+  return built
+}
+
+/** Once for each test file, which is a process of its own. */
+async function build() {
   const folder = await mkdtemp(path.join(tmpdir(), 'hairpin-e2e-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
   const binary = path.join(folder, 'hairpin')
   await promisify(execFile)('go', ['build', '-o', binary, './cmd/hairpin'], { cwd: REPOSITORY })
-  return { binary, remove: () => rm(folder, { recursive: true, force: true }) }
+  return binary
 }
 
 /**
