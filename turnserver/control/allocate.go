@@ -81,6 +81,7 @@ func (q *request) allocate() Reason {
 	if err != nil {
 		_ = opened.socket.Close()
 		opened.port.release(q.now)
+		q.server.unreserveLocked(token, q.now)
 		return q.fail(codeInsufficientCapacity, NoPort)
 	}
 	q.allocated(a)

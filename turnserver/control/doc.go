@@ -13,7 +13,7 @@
 //
 // # Who owns which memory
 //
-// Messages and replies belong to the caller. Handle appends its reply to a buffer the
+// Messages and replies belong to the caller. Handle writes its reply to a buffer the
 // caller lends it, and keeps nothing of either.
 //
 // # Locks

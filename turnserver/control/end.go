@@ -52,16 +52,20 @@ func (s *Server) eventLocked(a *allocation, e Event) {
 	s.events = append(s.events, e)
 }
 
-func (s *Server) takeEventsLocked() []Event {
-	events := s.events
-	s.events = nil
-	return events
-}
-
-func (s *Server) tell(events []Event) {
-	for _, e := range events {
-		s.config.Observe(e)
+// unlock releases Server.mu and tells of what has happened. Whoever finds nobody
+// telling tells everything, so that events come in order and one at a time.
+func (s *Server) unlock() {
+	for !s.telling && len(s.events) > 0 {
+		events := s.events
+		s.events, s.telling = nil, true
+		s.mu.Unlock()
+		for _, e := range events {
+			s.config.Observe(e)
+		}
+		s.mu.Lock()
+		s.telling = false
 	}
+	s.mu.Unlock()
 }
 
 // endLocked ends an allocation: every path out comes through here, once.
@@ -79,9 +83,10 @@ func (s *Server) endLocked(a *allocation, now time.Time, why End) {
 }
 
 // Tick ends what has lapsed by now. It is to be called every second or so; being late
-// frees memory late and has no other effect.
+// gives memory, ports and quota back late, and has no other effect.
 func (s *Server) Tick(now time.Time) {
 	s.mu.Lock()
+	defer s.unlock()
 	s.wheel.advance(now, func(t *timer) {
 		switch o := t.owner.(type) {
 		case *allocation:
@@ -92,29 +97,22 @@ func (s *Server) Tick(now time.Time) {
 			delete(s.answered, o.tuple)
 		}
 	})
-	events := s.takeEventsLocked()
-	s.mu.Unlock()
-	s.tell(events)
 }
 
 // ClientGone ends the allocation of a five-tuple whose connection has ended.
 func (s *Server) ClientGone(now time.Time, ft relay.FiveTuple) {
 	s.mu.Lock()
+	defer s.unlock()
 	if a := s.allocations[ft]; a != nil {
 		s.endLocked(a, now, EndClientGone)
 	}
-	events := s.takeEventsLocked()
-	s.mu.Unlock()
-	s.tell(events)
 }
 
 // Close ends every allocation.
 func (s *Server) Close(now time.Time) {
 	s.mu.Lock()
+	defer s.unlock()
 	for _, a := range s.allocations {
 		s.endLocked(a, now, EndShutdown)
 	}
-	events := s.takeEventsLocked()
-	s.mu.Unlock()
-	s.tell(events)
 }

@@ -133,13 +133,14 @@ func (q *request) addAddress(t stun.AttrType, addr netip.AddrPort) {
 	q.reply.Add(t, wire.AppendXORAddress(nil, q.Raw, addr))
 }
 
-// addLifetime adds LIFETIME, rounded to a whole second.
+// addLifetime adds LIFETIME in whole seconds, rounded up: zero would mean that the
+// allocation is gone (RFC 8656 §8).
 func (q *request) addLifetime(d time.Duration) {
-	seconds := uint32(d.Round(time.Second) / time.Second)
+	seconds := uint32((d + time.Second - 1) / time.Second)
 	q.reply.Add(stun.AttrLifetime, binary.BigEndian.AppendUint32(nil, seconds))
 }
 
-// encode finishes the reply and appends it to dst: SOFTWARE where the RFC wants it,
+// encode finishes the reply and writes it over dst: SOFTWARE where the RFC wants it,
 // MESSAGE-INTEGRITY if the client proved who it is, FINGERPRINT if it used one.
 func (q *request) encode(dst []byte) []byte {
 	if !q.replied {

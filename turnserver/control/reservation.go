@@ -50,6 +50,17 @@ func (s *Server) redeemLocked(token reservationToken) (uint16, bool) {
 	return r.port.port, true
 }
 
+// unreserveLocked gives back what was reserved for an allocation that came to nothing.
+// Token may be nil.
+func (s *Server) unreserveLocked(token *reservationToken, now time.Time) {
+	if token == nil {
+		return
+	}
+	r := s.reservations[*token]
+	s.wheel.cancel(&r.timer)
+	s.lapseLocked(r, now)
+}
+
 // lapseLocked ends a reservation that nobody redeemed.
 func (s *Server) lapseLocked(r *reservation, now time.Time) {
 	s.forgetReservationLocked(r)

@@ -72,7 +72,9 @@ type Config struct {
 	// DontFragment says that relay sockets can send with the DF bit.
 	DontFragment bool
 
-	// MaxLifetime bounds an allocation's lifetime between refreshes; zero means 1 h.
+	// MaxLifetime bounds an allocation's lifetime between refreshes; zero means 1 h,
+	// and less than DefaultLifetime is refused, for that is always granted (RFC 8656
+	// §7.2).
 	MaxLifetime time.Duration
 
 	// KeepExpired lets an allocation outlive the credential it was made with. By
@@ -83,8 +85,9 @@ type Config struct {
 	// which some old clients choose.
 	LegacyChannels bool
 
-	// Observe is told of allocations made and ended, one at a time and without locks
-	// held; nil tells nobody.
+	// Observe is told of every allocation once when it is made and once when it has
+	// ended, in that order, one at a time and without locks held; nil tells nobody.
+	// Another goroutine may still be telling when a method returns.
 	Observe func(Event)
 
 	// Random is where secrets come from; nil means crypto/rand.
@@ -111,7 +114,8 @@ type Server struct {
 	reserved     map[string]int // reservations by user
 	answered     map[relay.FiveTuple]*answer
 	wheel        *wheel
-	events       []Event // to be told once mu is released
+	events       []Event // to be told while mu is not held
+	telling      bool    // somebody does so
 }
 
 // New returns a control plane that has lent nothing.
@@ -124,6 +128,9 @@ func New(c Config) (*Server, error) {
 	}
 	if c.MaxLifetime == 0 {
 		c.MaxLifetime = time.Hour
+	}
+	if c.MaxLifetime < DefaultLifetime {
+		return nil, fmt.Errorf("control: MaxLifetime %v is below the default lifetime, %v", c.MaxLifetime, DefaultLifetime)
 	}
 	if c.PortBusy == nil {
 		c.PortBusy = func(error) bool { return false }
@@ -170,8 +177,8 @@ type Answer struct {
 	User   string // whose credential it was; empty unless that was proven
 }
 
-// Handle answers one STUN message. The reply is appended to dst, which the caller
-// lends; nothing of msg or dst is kept.
+// Handle answers one STUN message. The reply is written over dst, which the caller
+// lends, or to new memory if it does not fit; nothing of msg or dst is kept.
 func (s *Server) Handle(now time.Time, from *From, msg, dst []byte) Answer {
 	if !wire.WellFormed(msg) {
 		return Answer{}
@@ -214,11 +221,8 @@ func (q *request) dispatch(handle func(*request) Reason) Reason {
 	}
 	s := q.server
 	s.mu.Lock()
-	reason := handle(q)
-	events := s.takeEventsLocked()
-	s.mu.Unlock()
-	s.tell(events)
-	return reason
+	defer s.unlock()
+	return handle(q)
 }
 
 // binding answers a Binding request, which needs no credentials (RFC 8489 §6.3.1).
