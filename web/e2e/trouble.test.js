@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { startBrowser, whySkip } from './lib/browser.js'
 import { openCall, say, waitForChat, waitForNotice, waitForState, waitForVideo } from './lib/call.js'
-import { waitUntil } from './lib/page.js'
+import { openPage, waitUntil } from './lib/page.js'
 import { startServer } from './lib/server.js'
 
 const skip = whySkip()
@@ -64,6 +64,23 @@ test('the camera is allowed later: the others see it then', { skip }, async (t) 
   })
   await shy.click('#camera')
   await waitForVideo(ann)
+})
+
+test('a server that asks for a key: the page asks for it too', { skip }, async (t) => {
+  const key = 'correct-horse-battery-staple'
+  const { origin } = await server(t, { flags: ['--demo=false'], env: { HAIRPIN_API_KEYS: `page:${key}` } })
+  const page = await openCall(t, chromium, origin, { room: t.name, join: '1' })
+  await waitForState(page, 'failed')
+  await waitForNotice(page, 'needs a valid access key')
+  await waitUntil(page, 'the field for the key', () => document.activeElement?.id === 'token')
+
+  await page.keyboard.type(key)
+  await page.keyboard.press('Enter')
+  await waitForState(page, 'connected')
+  assert.ok(!page.url().includes('horse'), 'what was typed does not get into the address')
+
+  const other = await openPage(t, chromium, `${origin}/?room=other&join=1#${new URLSearchParams({ token: key })}`)
+  await waitForState(other, 'connected')
 })
 
 test('no relay to be reached: failed, with words', { skip }, async (t) => {

@@ -27,9 +27,10 @@ const STOP_DEADLINE_MS = 5_000
  * @param {string} [options.http] address of the pages
  * @param {string} [options.listen] address of STUN and TURN
  * @param {string[]} [options.flags]
+ * @param {Record<string, string>} [options.env] in addition to that of the tests
  * @returns {Promise<Server>}
  */
-export async function startServer({ http = '127.0.0.1:0', listen = '127.0.0.1:0', flags = [] } = {}) {
+export async function startServer({ http = '127.0.0.1:0', listen = '127.0.0.1:0', flags = [], env = {} } = {}) {
   const fixed = [
     // Above the ports the kernel gives to listeners.
     ...['--relay-ports', '61000-65535'],
@@ -39,6 +40,7 @@ export async function startServer({ http = '127.0.0.1:0', listen = '127.0.0.1:0'
   ]
   const child = spawn(await findBinary(), ['serve', '--http', http, '--listen', listen, ...fixed, ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
   })
   const killNow = () => child.kill('SIGKILL')
   process.once('exit', killNow)
