@@ -245,6 +245,18 @@ func TestNoPacketInfoUnasked(t *testing.T) {
 	})
 }
 
+func TestLocalIsIgnoredWithoutPacketInfo(t *testing.T) {
+	forBackends(t, func(t *testing.T, b backend) {
+		server, client := b.open(t, "127.0.0.1:0", Options{}), b.open(t, "127.0.0.1:0", Options{})
+		p := packet(server.LocalAddr(), []byte("x"))
+		p.Local = netip.MustParseAddr("192.0.2.1") // which the kernel would refuse
+		send(t, client, p)
+		if got := read(t, server, NewBatch(1), 1); got[0].Remote != client.LocalAddr() {
+			t.Errorf("it came from %v", got[0].Remote)
+		}
+	})
+}
+
 func TestBatchIsSetAnew(t *testing.T) {
 	forBackends(t, func(t *testing.T, b backend) {
 		server, client := b.open(t, "127.0.0.1:0", Options{}), b.open(t, "127.0.0.1:0", Options{})

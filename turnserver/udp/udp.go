@@ -36,8 +36,8 @@ type Packet struct {
 	Remote netip.AddrPort
 
 	// Local is, on a socket with PacketInfo, the address the packet was sent to, or
-	// is to be sent from; elsewhere, and where the kernel shall choose, it is zero.
-	// It has no zone.
+	// is to be sent from; where the kernel shall choose, it is zero. Other sockets
+	// leave it zero and ignore it. It has no zone.
 	Local netip.Addr
 }
 

@@ -128,7 +128,7 @@ func (s *linuxSocket) loadEntry(w *writerSys, i, v int, run []Packet) bool {
 		w.vectors[v+j].SetLen(len(data))
 	}
 	used := 0
-	if first.Local.IsValid() {
+	if first.Local.IsValid() && s.packetInfo {
 		if s.family == unix.AF_INET && !first.Local.Is4() {
 			return false
 		}
