@@ -45,6 +45,9 @@ func TestFlood(t *testing.T) {
 			if m.message["type"] == "user-left" {
 				break
 			}
+			if m.message["type"] != "candidate" {
+				t.Fatalf("after %d messages, a member got %v", got, m.message)
+			}
 			if line := m.message["candidate"].(map[string]any)["sdpMLineIndex"]; line != float64(got) {
 				t.Fatalf("message %v came as the %d.", line, got)
 			}

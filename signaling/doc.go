@@ -41,7 +41,9 @@
 //
 // A frame belongs to nobody once made, and is never changed: members share it. A socket costs three
 // goroutines: the HTTP handler's own, which keeps time and cleans up, a reader and a writer. Nobody
-// waits for a member: its outbox has a fixed size, and whoever lets it fill up is closed.
+// waits for a member who does not read: its outbox has a fixed size, and whoever lets it fill up is
+// closed. Who sends in bursts is held back while writers catch up, so that a busy server is not taken
+// for slow readers.
 //
 // # Locks, in the order in which they may be taken
 //

@@ -16,11 +16,14 @@ import (
 )
 
 // The pace at which one socket's messages are acted on, within its limits. A burst that a newcomer may
-// send at once would fill the others' outboxes before their writers had a turn; spread over some
-// milliseconds it does not.
+// send at once would fill the others' outboxes before their writers had a turn, and cost them their
+// sockets. So whoever sends more than a few in a row waits between messages, longer while a member's
+// outbox is half full, but not for a member who is stuck, and never for long.
 const (
 	messageSpacing = 2 * time.Millisecond
 	unspaced       = 16 // messages in a row, a quarter of the default outbox
+	longestPause   = 100 * time.Millisecond
+	stuckAfter     = 50 * time.Millisecond // for one write; one that is not stuck takes microseconds
 )
 
 // controlRate and controlBurst bound a client's pings and pongs. Nobody needs more than one a second.
@@ -53,6 +56,7 @@ type peer struct {
 
 	outbox chan []byte
 	queued atomic.Int64 // bytes in outbox
+	wrote  atomic.Int64 // when the write under way began, in Unix nanoseconds; 0 for none
 
 	once sync.Once
 	ctx  context.Context // done when the socket has to end
@@ -85,7 +89,7 @@ func newPeer(h *Hub, r *http.Request) *peer {
 		stop:     stop,
 		messages: rate.NewLimiter(rate.Limit(l.MessageRate), l.MessageBurst),
 		bytes:    rate.NewLimiter(rate.Limit(l.ByteRate), l.ByteBurst),
-		pace:     rate.NewLimiter(rate.Every(messageSpacing), unspaced),
+		pace:     rate.NewLimiter(rate.Limit(l.MessageRate), unspaced),
 		control:  rate.NewLimiter(controlRate, controlBurst),
 	}
 }
@@ -290,6 +294,8 @@ func (p *peer) write() {
 func (p *peer) writeFrame(frame []byte) error {
 	ctx, cancel := p.allow(p.hub.limits.WriteTimeout, refuse(ReasonSlowReader, "A message was not read in time."))
 	defer cancel()
+	p.wrote.Store(time.Now().UnixNano())
+	defer p.wrote.Store(0)
 	return p.conn.Write(ctx, websocket.MessageText, frame)
 }
 
@@ -332,9 +338,6 @@ func (p *peer) take(kind websocket.MessageType, data []byte) {
 		p.refuse(refuse(ReasonRateLimited, "The client sends too much."))
 		return
 	}
-	if p.pace.Wait(p.ctx) != nil {
-		return
-	}
 	if kind != websocket.MessageText {
 		p.refuse(refuse(ReasonBinary, "Messages must be text."))
 		return
@@ -347,6 +350,30 @@ func (p *peer) take(kind websocket.MessageType, data []byte) {
 	if refusal != nil {
 		p.refuse(refusal)
 	}
+	if !p.pace.AllowN(now, 1) {
+		p.pause()
+	}
+}
+
+// pause waits for the room's writers to catch up.
+func (p *peer) pause() {
+	end := time.Now().Add(longestPause)
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case now := <-time.After(messageSpacing):
+			if r := p.room.Load(); r == nil || !r.isPressed(now) || now.After(end) {
+				return
+			}
+		}
+	}
+}
+
+// isPressed reports whether half the outbox waits for a writer that is not stuck.
+func (p *peer) isPressed(now time.Time) bool {
+	began := p.wrote.Load()
+	return len(p.outbox) > cap(p.outbox)/2 && (began == 0 || now.Sub(time.Unix(0, began)) < stuckAfter)
 }
 
 func (p *peer) act(m Message) *Refusal {

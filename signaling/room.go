@@ -3,6 +3,7 @@ package signaling
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 // room applies the events of one room, in the order in which the bus delivers them. It knows all
@@ -49,6 +50,13 @@ func (r *room) forget(p *peer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.local, p.id)
+}
+
+// isPressed reports whether a burst should wait for the writer of some member.
+func (r *room) isPressed(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.members, func(m member) bool { return m.peer != nil && m.peer.isPressed(now) })
 }
 
 // apply never blocks: peers take frames into their outboxes, or are ended.

@@ -4,6 +4,8 @@ import (
 	"net/http/httptest"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // scene is a room with peers that have no sockets.
@@ -168,4 +170,39 @@ func TestSlowReaderIsEndedAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A burst waits for writers who have too much to do, a little; not for one that is stuck.
+func TestPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, 16)
+		for _, id := range []ClientID{"A", "B"} {
+			s.local(id)
+			s.apply(join(id))
+		}
+		a, b := s.peers["A"], s.peers["B"]
+		a.room.Store(s.room)
+		takes := func(what string, want time.Duration) {
+			t.Helper()
+			began := time.Now()
+			a.pause()
+			if d := time.Since(began); d != want {
+				t.Errorf("%s: paused for %v, want %v", what, d, want)
+			}
+		}
+		takes("nothing to do", messageSpacing)
+		for len(b.outbox) <= cap(b.outbox)/2 {
+			s.apply(forward("A", "B", "x"))
+		}
+		takes("a writer lags", longestPause+messageSpacing)
+		time.AfterFunc(9*time.Millisecond, func() { s.sent("B") })
+		takes("a writer lags and catches up", 10*time.Millisecond)
+		for len(b.outbox) <= cap(b.outbox)/2 {
+			s.apply(forward("A", "B", "x"))
+		}
+		b.wrote.Store(time.Now().UnixNano())
+		takes("a write gets stuck", stuckAfter)
+		a.end(ending{})
+		takes("the socket has ended", 0)
+	})
 }
