@@ -1,0 +1,165 @@
+package probe
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+const (
+	headerLen  = 20              // of a STUN message (RFC 8489 §5), in bytes
+	channelLen = 4               // of the header of ChannelData (RFC 8656 §12.4), in bytes
+	maxMessage = 65535 + 20      // the longest that a length of 16 bits allows, in bytes
+	maxShown   = 24              // bytes of garbage that are quoted
+	writeWait  = 2 * time.Second // how long a server may take to read before it counts as stuck
+	maxStrays  = 1000            // packets nobody asked for that make a flood
+)
+
+// path is a way to the server. One goroutine receives; any may send.
+type path interface {
+	// send sends one message, whole.
+	send(message []byte) error
+
+	// receive fills buf, of maxMessage bytes, with the next message, which may be
+	// anything. An error is final.
+	receive(buf []byte) (int, error)
+
+	// reliable reports whether messages need no retransmission.
+	reliable() bool
+
+	close()
+}
+
+// A garbageError is a stream that holds something other than STUN and ChannelData.
+type garbageError struct{ begin []byte }
+
+func (e *garbageError) Error() string { return "not STUN: " + quoteBytes(e.begin) }
+
+// quoteBytes shows what others sent, shortened and safe to print.
+func quoteBytes(b []byte) string {
+	if len(b) > maxShown {
+		return fmt.Sprintf("%q...", b[:maxShown])
+	}
+	return fmt.Sprintf("%q", b)
+}
+
+// datagrams is a path over UDP. The socket is connected, so that only the server's
+// packets come in, and the kernel tells when its port is closed.
+type datagrams struct{ net.Conn }
+
+func (d datagrams) send(message []byte) error       { _, err := d.Write(message); return err }
+func (d datagrams) receive(buf []byte) (int, error) { return d.Read(buf) }
+func (d datagrams) reliable() bool                  { return false }
+func (d datagrams) close()                          { _ = d.Close() }
+
+// stream is a path over TCP or TLS.
+type stream struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func newStream(conn net.Conn) stream { return stream{conn, bufio.NewReader(conn)} }
+
+func (s stream) send(message []byte) error {
+	if message[0]&0xc0 != 0 { // ChannelData is padded in streams (RFC 8656 §12.5)
+		padded := (len(message) + 3) &^ 3
+		message = append(message[:len(message):len(message)], make([]byte, padded-len(message))...)
+	}
+	_ = s.SetWriteDeadline(time.Now().Add(writeWait))
+	_, err := s.Write(message)
+	return err
+}
+
+func (s stream) reliable() bool { return true }
+func (s stream) close()         { _ = s.Close() }
+
+// receive takes the stream apart by the lengths its frames begin with (RFC 8489 §6.2.2,
+// RFC 8656 §12.5).
+func (s stream) receive(buf []byte) (int, error) {
+	if _, err := io.ReadFull(s.in, buf[:channelLen]); err != nil {
+		return 0, err
+	}
+	length := int(binary.BigEndian.Uint16(buf[2:]))
+	var n, padding int
+	switch {
+	case buf[0]>>6 == 0 && length%4 == 0:
+		n = headerLen + length
+	case buf[0]>>6 == 1:
+		n = channelLen + length
+		padding = -n & 3
+	default:
+		more := min(s.in.Buffered(), maxShown)
+		_, _ = io.ReadFull(s.in, buf[channelLen:channelLen+more]) // all of it is buffered
+		return 0, &garbageError{append([]byte(nil), buf[:channelLen+more]...)}
+	}
+	if _, err := io.ReadFull(s.in, buf[channelLen:n]); err != nil {
+		return 0, err
+	}
+	_, err := s.in.Discard(padding)
+	return n, err
+}
+
+// dial opens a path to an address of the server. The TLS state is nil where none is
+// spoken.
+func dial(ctx context.Context, u URI, at netip.AddrPort, o Options) (path, *tls.ConnectionState, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.Wait)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, u.Transport, at.String())
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case !u.stream():
+		return datagrams{conn}, nil, nil
+	case !u.Secure():
+		return newStream(conn), nil, nil
+	}
+	secure, err := handshake(ctx, conn, u)
+	if err != nil {
+		_ = conn.Close()
+		return nil, nil, &handshakeError{err}
+	}
+	state := secure.ConnectionState()
+	return newStream(secure), &state, nil
+}
+
+// A handshakeError is a TLS handshake that failed over a connection that was made.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error() }
+func (e *handshakeError) Unwrap() error { return e.err }
+
+// handshake speaks TLS. It takes any certificate: what is wrong with it is a result,
+// and nothing secret but the proof of a credential goes through a probe's connection.
+func handshake(ctx context.Context, conn net.Conn, u URI) (*tls.Conn, error) {
+	secure := tls.Client(conn, &tls.Config{
+		ServerName:         u.Host,
+		NextProtos:         []string{alpn(u)},
+		InsecureSkipVerify: true, // #nosec: certificate.go verifies, and says what is wrong
+		MinVersion:         tls.VersionTLS10,
+	})
+	return secure, secure.HandshakeContext(ctx)
+}
+
+// alpn returns the protocol that clients name in the handshake (RFC 7443 §3).
+func alpn(u URI) string {
+	if u.Relays() {
+		return "stun.turn"
+	}
+	return "stun.nat-discovery"
+}
+
+// isRefused reports whether a port is closed.
+func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+
+// isNoRoute reports whether this machine has no way to an address at all.
+func isNoRoute(err error) bool {
+	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.EADDRNOTAVAIL)
+}
