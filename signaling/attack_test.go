@@ -1,6 +1,8 @@
 package signaling
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -107,34 +109,59 @@ func TestNeverReadingMember(t *testing.T) {
 	s := start(t, func(c *Config) {
 		c.Limits.MessageRate, c.Limits.MessageBurst = 1e6, 1e6
 		c.Limits.ByteRate, c.Limits.ByteBurst = 1e9, 1e9
+		c.Limits.WriteTimeout = time.Hour
 	})
 	a, b := s.enter("r"), s.enter("r")
 	a.message("user-joined")
-	deaf := s.dialSilently()
-	deaf.send(`{"type":"join","roomId":"r"}`)
-	deaf.id = a.message("user-joined")["clientId"].(string)
+	deaf, in := s.deaf()
+	id := a.message("user-joined")["clientId"].(string)
 	b.message("user-joined")
 
-	sdp := sdpFile(t, "chromium-av-offer")
-	sdp += strings.Repeat("a=x-filler:"+strings.Repeat("x", 100)+"\r\n", (testSDPBytes-len(sdp))/120)
-	offer := offerTo("", sdp)
+	offer := longOffer(t, "")
 	for left := false; !left; {
 		a.send(offer)
 		switch m := b.next().message; m["type"] {
 		case "offer":
 		case "user-left":
-			left = m["clientId"] == deaf.id
+			left = m["clientId"] == id
 		default:
 			t.Fatalf("got %v", m)
 		}
 	}
-	a.want(`{"type":"user-left","clientId":"` + deaf.id + `"}`)
+	a.want(`{"type":"user-left","clientId":"` + id + `"}`)
 	if n := s.hub.Stats().Refusals[ReasonSlowReader]; n != 1 {
 		t.Errorf("%d slow readers counted, want 1", n)
 	}
 	// Once it reads, it is told why.
-	go deaf.read()
-	deaf.closed(int(websocket.StatusTryAgainLater))
+	_ = deaf.SetDeadline(time.Now().Add(patience))
+	var all []byte
+	for buf := make([]byte, 64<<10); !bytes.HasSuffix(all, []byte("\x88\x0d\x03\xf5slow-reader")); {
+		n, err := in.Read(buf)
+		if err != nil {
+			t.Fatalf("the socket ended with %q (%v), want code 1013", all[max(0, len(all)-100):], err)
+		}
+		all = append(all, buf[:n]...)
+	}
+	_ = deaf.Close()
+}
+
+// deaf joins a room with a socket that nobody reads, and that buffers little.
+func (s *server) deaf() (net.Conn, *bufio.Reader) {
+	s.t.Helper()
+	conn, in := s.handshake()
+	if err := conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := conn.Write(frame(0x81, `{"type":"join","roomId":"r"}`)); err != nil {
+		s.t.Fatal(err)
+	}
+	return conn, in
+}
+
+func longOffer(t *testing.T, target string) string {
+	sdp := sdpFile(t, "chromium-av-offer")
+	sdp += strings.Repeat("a=x-filler:"+strings.Repeat("x", 100)+"\r\n", (testSDPBytes-len(sdp))/120)
+	return offerTo(target, sdp)
 }
 
 // A member whose network takes nothing at all any more is given up after Limits.WriteTimeout.
@@ -146,19 +173,16 @@ func TestStuckWrite(t *testing.T) {
 		c.Limits.ByteRate, c.Limits.ByteBurst = 1e9, 1e9
 	})
 	a := s.enter("r")
-	deaf := s.dialSilently()
-	deaf.send(`{"type":"join","roomId":"r"}`)
+	s.deaf()
 	id := a.message("user-joined")["clientId"].(string)
 	ctx, stop := context.WithCancel(context.Background())
-	sdp := sdpFile(t, "chromium-av-offer")
-	sdp += strings.Repeat("a=x-filler:"+strings.Repeat("x", 100)+"\r\n", (testSDPBytes-len(sdp))/120)
+	defer stop()
+	offer := []byte(longOffer(t, id))
 	go func() {
-		for ctx.Err() == nil && a.sendRaw(websocket.MessageText, []byte(offerTo(id, sdp))) == nil {
+		for ctx.Err() == nil && a.sendRaw(websocket.MessageText, offer) == nil {
 		}
 	}()
 	a.want(`{"type":"user-left","clientId":"` + id + `"}`)
-	stop()
-	s.shutdown()
 	if n := s.hub.Stats().Refusals[ReasonSlowReader]; n != 1 {
 		t.Errorf("%d slow readers counted, want 1", n)
 	}

@@ -140,7 +140,7 @@ type received struct {
 	err     error
 }
 
-// client is a WebSocket client that reads all the time, unless it is told not to.
+// client is a WebSocket client that reads all the time.
 type client struct {
 	t    *testing.T
 	conn *websocket.Conn
@@ -153,20 +153,14 @@ type client struct {
 // dial opens a socket and reads it.
 func (s *server) dial(header ...string) *client {
 	s.t.Helper()
-	c := s.dialSilently(header...)
-	go c.read()
-	return c
-}
-
-// dialSilently opens a socket that nobody reads.
-func (s *server) dialSilently(header ...string) *client {
-	s.t.Helper()
 	conn, response, err := s.tryDial(header...)
 	if err != nil {
 		s.t.Fatalf("dial: %v (%v)", err, response)
 	}
 	s.t.Cleanup(func() { _ = conn.CloseNow() })
-	return &client{t: s.t, conn: conn, in: make(chan received, 4096), patience: s.patience}
+	c := &client{t: s.t, conn: conn, in: make(chan received, 4096), patience: s.patience}
+	go c.read()
+	return c
 }
 
 func (s *server) tryDial(header ...string) (*websocket.Conn, *http.Response, error) {
