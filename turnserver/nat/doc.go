@@ -1,5 +1,5 @@
 // Package nat is what NATs and firewalls do to UDP, in the words of RFC 4787: the
-// vocabulary, and the server's part in finding it out (RFC 5780).
+// vocabulary, the server's part in finding it out (RFC 5780), and the client's.
 //
 // # Words
 //
@@ -27,4 +27,13 @@
 // server's addresses and to where. It keeps no state, allocates nothing and is safe for
 // concurrent use. An answer is never longer than its request by more than the addresses
 // in it, PADDING included.
+//
+// # Discovery
+//
+// [Discover] runs the tests of RFC 5780 §4 and some more against a server that it does
+// not trust. Each conclusion from silence is drawn from several packets, and only where
+// a control shows that the server does answer. What cannot be found out is named, with
+// the reason. One goroutine reads each socket and hands on the packets whose
+// transaction is known; all others are dropped there, so no server can fill memory.
+// Locks: none is held while another is taken.
 package nat

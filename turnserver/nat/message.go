@@ -31,6 +31,10 @@ const (
 	attrFingerprint      = 0x8028
 	attrResponseOrigin   = 0x802B
 	attrOtherAddress     = 0x802C
+
+	// attrFiller makes a request longer. It is of the comprehension-optional range that
+	// nobody has assigned, so every server ignores it.
+	attrFiller = 0xFEED
 )
 
 // Lengths in bytes.
@@ -102,6 +106,18 @@ func appendAddress(dst []byte, kind uint16, addr netip.AddrPort) []byte {
 	return append(binary.BigEndian.AppendUint16(dst, addr.Port()), ip[:]...)
 }
 
+// parseAddress reads the value of such an attribute.
+func parseAddress(v []byte) (netip.AddrPort, bool) {
+	switch {
+	case len(v) == 8 && v[1] == 1:
+	case len(v) == 20 && v[1] == 2:
+	default:
+		return netip.AddrPort{}, false
+	}
+	ip, _ := netip.AddrFromSlice(v[4:])
+	return netip.AddrPortFrom(ip, binary.BigEndian.Uint16(v[2:])), true
+}
+
 // appendXORAddress appends XOR-MAPPED-ADDRESS to the message that begins at dst[0].
 func appendXORAddress(dst []byte, addr netip.AddrPort) []byte {
 	n := 20
@@ -110,4 +126,58 @@ func appendXORAddress(dst []byte, addr netip.AddrPort) []byte {
 	}
 	header := dst[:wire.HeaderLen]
 	return wire.AppendXORAddress(appendAttribute(dst, attrXORMappedAddress, n), header, addr)
+}
+
+// message is a Binding message as discovery reads it; nothing of it aliases the packet.
+type message struct {
+	kind      uint16
+	code      int // of an error response
+	mapped    netip.AddrPort
+	xorMapped netip.AddrPort
+	origin    netip.AddrPort
+	other     netip.AddrPort
+	padding   int
+	software  string
+}
+
+// parseMessage reads a message that may come from anyone. An attribute that cannot be
+// read is as if it were absent.
+func parseMessage(p []byte) (m message, ok bool) {
+	if !wire.WellFormed(p) {
+		return message{}, false
+	}
+	m.kind = binary.BigEndian.Uint16(p)
+	for kind, v := range attributes(p) {
+		switch kind {
+		case attrErrorCode:
+			if len(v) >= 4 {
+				m.code = int(v[2]&7)*100 + int(v[3])
+			}
+		case attrXORMappedAddress:
+			m.xorMapped, _ = wire.ParseXORAddress(v, p)
+		case attrMappedAddress:
+			m.mapped, _ = parseAddress(v)
+		case attrResponseOrigin:
+			m.origin, _ = parseAddress(v)
+		case attrOtherAddress:
+			m.other, _ = parseAddress(v)
+		case attrPadding:
+			m.padding = len(v)
+		case attrSoftware:
+			m.software = printable(v)
+		}
+	}
+	return m, m.kind != bindingError || m.code >= 300
+}
+
+// printable returns the part of a server's text that may go to a terminal or a log.
+func printable(v []byte) string {
+	const longest = 128
+	text := make([]byte, 0, longest)
+	for _, c := range v[:min(len(v), longest)] {
+		if c >= ' ' && c <= '~' {
+			text = append(text, c)
+		}
+	}
+	return string(text)
 }
