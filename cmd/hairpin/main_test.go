@@ -24,7 +24,7 @@ import (
 const scripts = "../../testdata/cli"
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"hairpin": main})
+	testscript.Main(tests{m}, map[string]func(){"hairpin": main})
 }
 
 func TestScripts(t *testing.T) {
