@@ -73,23 +73,15 @@ func (s Side) reaches(t Side) bool {
 type Peer struct {
 	Name   string `json:"peer"`   // in popular words
 	Direct Answer `json:"direct"` // No means that the call needs TURN
-	side   Side
 }
-
-// Side returns what the kind of peer has in front of it.
-func (p Peer) Side() Side { return p.side }
 
 // Peers returns how calls with the common kinds of peer will connect.
 func Peers(s Side) []Peer {
-	peers := []Peer{
-		{Name: "no NAT, or full cone", side: Side{Yes, EndpointIndependent, EndpointIndependent}},
-		{Name: "restricted cone", side: Side{Yes, EndpointIndependent, AddressDependent}},
-		{Name: "port-restricted cone, or firewall", side: Side{Yes, EndpointIndependent, AddressAndPortDependent}},
-		{Name: "symmetric", side: Side{Yes, AddressAndPortDependent, AddressAndPortDependent}},
-		{Name: "UDP blocked", side: Side{UDP: No}},
+	return []Peer{
+		{"no NAT, or full cone", Direct(s, Side{Yes, EndpointIndependent, EndpointIndependent})},
+		{"restricted cone", Direct(s, Side{Yes, EndpointIndependent, AddressDependent})},
+		{"port-restricted cone, or firewall", Direct(s, Side{Yes, EndpointIndependent, AddressAndPortDependent})},
+		{"symmetric", Direct(s, Side{Yes, AddressAndPortDependent, AddressAndPortDependent})},
+		{"UDP blocked", Direct(s, Side{UDP: No})},
 	}
-	for i := range peers {
-		peers[i].Direct = Direct(s, peers[i].side)
-	}
-	return peers
 }

@@ -440,3 +440,13 @@ func isOf(s site, from netip.AddrPort) bool {
 	}
 	return false
 }
+
+// stunMessage reads a message as pion does.
+func stunMessage(t testing.TB, p []byte) *stun.Message {
+	t.Helper()
+	m := new(stun.Message)
+	if err := stun.Decode(p, m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
