@@ -69,19 +69,16 @@ func (q *request) allocate() Reason {
 	if refusal := q.checkQuota(); refusal != None {
 		return refusal
 	}
-	address, refusal := q.relayAddress(&w)
-	if refusal != None {
-		return refusal
-	}
-	opened, token, refusal := q.open(address, &w)
+	opened, token, refusal := q.obtain(&w)
 	if refusal != None {
 		return refusal
 	}
 	a, err := q.server.lendLocked(q, &w, opened, token)
 	if err != nil {
-		_ = opened.socket.Close()
-		opened.port.release(q.now)
-		q.server.unreserveLocked(token, q.now)
+		opened.giveUp(q.now)
+		if token != nil {
+			q.server.lapseLocked(q.server.reservations[*token], q.now)
+		}
 		return q.fail(codeInsufficientCapacity, NoPort)
 	}
 	q.allocated(a)
@@ -162,13 +159,6 @@ func (q *request) lifetime() (time.Duration, bool) {
 
 // relayAddress returns the address to lend a relayed transport address on.
 func (q *request) relayAddress(w *wish) (relay.Address, Reason) {
-	if w.token != nil {
-		r := q.server.reservationLocked(*w.token, q.user, q.now)
-		if r == nil {
-			return relay.Address{}, q.fail(codeInsufficientCapacity, NoReservation)
-		}
-		return r.address, None
-	}
 	for _, a := range q.server.config.Relays {
 		if familyOf(a.Local) == w.family {
 			return a, None
@@ -184,9 +174,40 @@ type opened struct {
 	relayed netip.AddrPort
 }
 
-// open opens a relay socket as wished for, trying other ports where another program
-// holds one, and reserves the next port if that was asked for.
-func (q *request) open(address relay.Address, w *wish) (o opened, token *reservationToken, refusal Reason) {
+// giveUp closes the socket and gives its port back.
+func (o opened) giveUp(now time.Time) {
+	_ = o.socket.Close() // a relay socket has nothing to flush
+	o.port.release(now)
+}
+
+// obtain returns the relay socket that was reserved, if the request has a token, or a
+// new one, and reserves the next port if that was asked for.
+func (q *request) obtain(w *wish) (o opened, token *reservationToken, refusal Reason) {
+	if w.token != nil {
+		o, ok := q.server.redeemLocked(*w.token, q.user, q.now)
+		if !ok {
+			return o, nil, q.fail(codeInsufficientCapacity, NoReservation)
+		}
+		return o, nil, None
+	}
+	address, refusal := q.relayAddress(w)
+	if refusal != None {
+		return o, nil, refusal
+	}
+	o, next, ok := q.open(address, w)
+	switch {
+	case !ok:
+		return o, nil, q.fail(codeInsufficientCapacity, NoPort)
+	case w.next:
+		token = q.server.reserveLocked(q, next)
+	}
+	return o, token, None
+}
+
+// open opens a relay socket as wished for, and one on the next port if that is to be
+// reserved: a port without a socket could be taken by another program. Where another
+// program has a port already, others are tried.
+func (q *request) open(address relay.Address, w *wish) (o, next opened, ok bool) {
 	pool := q.server.pools[address.Local]
 	var busy []uint16
 	defer func() {
@@ -195,40 +216,52 @@ func (q *request) open(address relay.Address, w *wish) (o opened, token *reserva
 		}
 	}()
 	for range openTries {
-		port, ok := q.takePort(pool, w)
+		port, ok := takePort(pool, w, q.now)
 		if !ok {
 			break
 		}
-		socket, err := q.server.config.Open(netip.AddrPortFrom(address.Local, port))
-		if err == nil {
-			o = opened{socket, claim{pool, port}, netip.AddrPortFrom(address.Advertised, port)}
-			if w.next {
-				token = q.server.reserveLocked(q, address, claim{pool, port + 1})
+		o, err := q.openAt(address, port)
+		if err == nil && w.next {
+			if next, err = q.openAt(address, port+1); err != nil {
+				_ = o.socket.Close()
 			}
-			return o, token, None
+		}
+		if err == nil {
+			return o, next, true
 		}
 		busy = append(busy, port)
 		if w.next {
 			busy = append(busy, port+1)
 		}
-		if w.token != nil || !q.server.config.PortBusy(err) {
+		if !q.server.config.PortBusy(err) {
 			break
 		}
 	}
-	return opened{}, nil, q.fail(codeInsufficientCapacity, NoPort)
+	return opened{}, opened{}, false
+}
+
+// openAt opens a relay socket on a port that has been taken out of the pool.
+func (q *request) openAt(address relay.Address, port uint16) (opened, error) {
+	socket, err := q.server.config.Open(netip.AddrPortFrom(address.Local, port))
+	if err != nil {
+		return opened{}, err
+	}
+	return opened{
+		socket:  socket,
+		port:    claim{q.server.pools[address.Local], port},
+		relayed: netip.AddrPortFrom(address.Advertised, port),
+	}, nil
 }
 
 // takePort takes a port out of the pool: two where the next one is to be reserved.
-func (q *request) takePort(pool *ports, w *wish) (uint16, bool) {
+func takePort(pool *ports, w *wish, now time.Time) (uint16, bool) {
 	switch {
-	case w.token != nil:
-		return q.server.redeemLocked(*w.token)
 	case w.next:
-		return pool.takePair(q.now)
+		return pool.takePair(now)
 	case w.even:
-		return pool.takeEven(q.now)
+		return pool.takeEven(now)
 	default:
-		return pool.take(q.now)
+		return pool.take(now)
 	}
 }
 

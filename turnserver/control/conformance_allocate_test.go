@@ -158,11 +158,23 @@ func TestReservations(t *testing.T) {
 			t.Error("the attempt used up the reservation")
 		}
 	})
-	t.Run("L8 a reserved port that another program has taken", func(t *testing.T) {
-		q := newRig(t, nil).login(alice, "alice")
+	t.Run("L15 a port that another program has is not reserved", func(t *testing.T) {
+		q := newRig(t, func(c *Config) { c.MinPort, c.MaxPort = 50000, 50007 }).login(alice, "alice")
+		q.busy = func(at netip.AddrPort) bool { return at.Port()%2 == 1 && at.Port() != 50005 }
 		relayed, reserved := reserve(q)
-		q.busy = func(at netip.AddrPort) bool { return at.Port() == relayed.Port()+1 }
-		q.login(bob, "alice").want(508, stun.MethodAllocate, requestUDP, reserved)
+		if relayed.Port() != 50004 {
+			t.Errorf("got port %d, whose next is taken", relayed.Port())
+		}
+		q.busy = func(netip.AddrPort) bool { return true } // too late: the socket is open
+		q.login(bob, "alice").allocate(reserved)
+	})
+	t.Run("L15 no next port to be had", func(t *testing.T) {
+		q := newRig(t, nil).login(alice, "alice")
+		q.busy = func(at netip.AddrPort) bool { return at.Port()%2 == 1 }
+		q.want(508, stun.MethodAllocate, requestUDP, evenPort(0x80))
+		if len(q.sockets) > 0 {
+			t.Errorf("%d sockets stay open", len(q.sockets))
+		}
 		q.checkBooks()
 	})
 }

@@ -108,11 +108,14 @@ func (s *Server) ClientGone(now time.Time, ft relay.FiveTuple) {
 	}
 }
 
-// Close ends every allocation.
+// Close ends every allocation and reservation.
 func (s *Server) Close(now time.Time) {
 	s.mu.Lock()
 	defer s.unlock()
 	for _, a := range s.allocations {
 		s.endLocked(a, now, EndShutdown)
+	}
+	for _, r := range s.reservations {
+		s.lapseLocked(r, now)
 	}
 }

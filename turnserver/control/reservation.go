@@ -3,26 +3,23 @@ package control
 import (
 	"io"
 	"time"
-
-	"hairpin/turnserver/relay"
 )
 
 // reservationToken names a port that is held for a later allocation (RFC 8656 §18.9).
 type reservationToken [8]byte
 
-// reservation is a port held for the user who has the token.
+// reservation is a relay socket held for the user who has the token.
 type reservation struct {
-	timer   timer
-	token   reservationToken
-	user    string
-	address relay.Address
-	port    claim
-	until   time.Time
+	opened
+	timer timer
+	token reservationToken
+	user  string
+	until time.Time
 }
 
-// reserveLocked holds a port and returns the token for it.
-func (s *Server) reserveLocked(q *request, address relay.Address, port claim) *reservationToken {
-	r := &reservation{user: q.user, address: address, port: port, until: q.now.Add(reservationTime)}
+// reserveLocked holds a socket and returns the token for it.
+func (s *Server) reserveLocked(q *request, o opened) *reservationToken {
+	r := &reservation{opened: o, user: q.user, until: q.now.Add(reservationTime)}
 	_, _ = io.ReadFull(s.config.Random, r.token[:]) // crypto/rand never fails
 	r.timer.owner = r
 	s.reservations[r.token] = r
@@ -31,43 +28,25 @@ func (s *Server) reserveLocked(q *request, address relay.Address, port claim) *r
 	return &r.token
 }
 
-// reservationLocked returns the user's reservation of that token if it lasts, or nil.
-func (s *Server) reservationLocked(token reservationToken, user string, now time.Time) *reservation {
-	if r := s.reservations[token]; r != nil && r.user == user && now.Before(r.until) {
-		return r
-	}
-	return nil
-}
-
-// redeemLocked ends a reservation; its port passes to the caller.
-func (s *Server) redeemLocked(token reservationToken) (uint16, bool) {
+// redeemLocked ends the user's reservation of that token, if it lasts; its socket
+// passes to the caller.
+func (s *Server) redeemLocked(token reservationToken, user string, now time.Time) (opened, bool) {
 	r := s.reservations[token]
-	if r == nil {
-		return 0, false
+	if r == nil || r.user != user || !now.Before(r.until) {
+		return opened{}, false
 	}
-	s.wheel.cancel(&r.timer)
 	s.forgetReservationLocked(r)
-	return r.port.port, true
-}
-
-// unreserveLocked gives back what was reserved for an allocation that came to nothing.
-// Token may be nil.
-func (s *Server) unreserveLocked(token *reservationToken, now time.Time) {
-	if token == nil {
-		return
-	}
-	r := s.reservations[*token]
-	s.wheel.cancel(&r.timer)
-	s.lapseLocked(r, now)
+	return r.opened, true
 }
 
 // lapseLocked ends a reservation that nobody redeemed.
 func (s *Server) lapseLocked(r *reservation, now time.Time) {
 	s.forgetReservationLocked(r)
-	r.port.release(now)
+	r.giveUp(now)
 }
 
 func (s *Server) forgetReservationLocked(r *reservation) {
+	s.wheel.cancel(&r.timer)
 	delete(s.reservations, r.token)
 	countDown(s.reserved, r.user)
 }
