@@ -22,6 +22,7 @@ const (
 
 var (
 	errSilent     = errors.New("no answer")
+	errClosed     = errors.New("the server closed the connection")
 	errUnsigned   = errors.New("the answer is not signed with the password")
 	errNonce      = errors.New("every nonce is called stale, those just given too")
 	errNoRealm    = errors.New("the challenge has no REALM or no NONCE")
@@ -107,7 +108,7 @@ func (c *client) receive() {
 	for {
 		n, err := c.path.receive(buf)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errors.New("the server closed the connection")
+			err = errClosed
 		}
 		if err != nil {
 			c.err = err
@@ -122,7 +123,7 @@ func (c *client) receive() {
 // take looks at one message, and reports whether it was of use. A flood costs little:
 // what answers no exchange is not decoded.
 func (c *client) take(b []byte, now time.Time) bool {
-	if len(b) >= channelLen && b[0]>>6 == 1 {
+	if isOurChannel(b) {
 		return c.takeChannelData(b, now)
 	}
 	if len(b) < headerLen || b[0]>>6 != 0 || binary.BigEndian.Uint32(b[4:]) != magicCookie {
@@ -190,11 +191,12 @@ func (c *client) stray(b []byte) {
 	c.noise = append([]byte(nil), b[:min(len(b), maxShown+1)]...)
 }
 
-// firstStray returns the beginning of the first packet that was of no use, or nil.
-func (c *client) firstStray() []byte {
+// firstStray returns the beginning of the first packet that was of no use, if there was
+// one.
+func (c *client) firstStray() ([]byte, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.noise
+	return c.noise, c.strays.Load() > 0
 }
 
 func (c *client) answersTo(id transactionID) chan<- *stun.Message {

@@ -13,7 +13,7 @@ import (
 const (
 	packetLen   = 160                   // of a voice packet of 20 ms, in bytes
 	packetEvery = 10 * time.Millisecond // fast enough for a person who waits, slow enough for any path
-	packetLate  = time.Second           // after the last was sent, what has not arrived is lost
+	packetLate  = time.Second           // much later than that, a packet is of no use to a call
 	tokenLen    = 8                     // bytes that tell the packets of one flow from all others
 )
 
@@ -35,6 +35,7 @@ type flow struct {
 	send     func(payload []byte) error
 	arrivals <-chan arrival
 	framed   func(arrival) bool // as it should be
+	late     time.Duration      // after the last was sent, what has not arrived is lost
 }
 
 // measure sends packets at an even pace and takes note of when they arrive.
@@ -56,7 +57,7 @@ func (f flow) measure(ctx context.Context, packets int) FlowDetails {
 			sent = append(sent, time.Now())
 			_ = f.send(packet(token, len(sent)-1)) // what is not sent is lost
 			if len(sent) == packets {
-				late = time.After(packetLate)
+				late = time.After(f.late)
 			}
 		case a := <-f.arrivals:
 			number, ok := numberOf(a.payload, token)

@@ -22,7 +22,7 @@ func (p *prober) explainMinted(ctx context.Context, d AuthenticationDetails) Ste
 		if l, ok := p.taken(ctx, mint, mintedFor); ok {
 			d.Secret = i + 2
 			p.goOn(ctx, *l)
-			return fault("wrong-secret", d, "knows secret %d of those given, but not the newest", d.Secret).
+			return fault("old-secret", d, "knows secret %d of those given, but not the newest", d.Secret).
 				hint("the server has not been told of the new secret; restart it or have it read its secrets again")
 		}
 	}

@@ -43,6 +43,12 @@ type garbageError struct{ begin []byte }
 
 func (e *garbageError) Error() string { return "not STUN: " + quoteBytes(e.begin) }
 
+// isOurChannel reports whether ChannelData begins here. Anything else than the channel
+// that is bound is not meant for us: "HTTP" would be one.
+func isOurChannel(b []byte) bool {
+	return len(b) >= channelLen && binary.BigEndian.Uint16(b) == firstChannel
+}
+
 // quoteBytes shows what others sent, shortened and safe to print.
 func quoteBytes(b []byte) string {
 	if len(b) > maxShown {
@@ -92,7 +98,7 @@ func (s stream) receive(buf []byte) (int, error) {
 	switch {
 	case buf[0]>>6 == 0 && length%4 == 0:
 		n = headerLen + length
-	case buf[0]>>6 == 1:
+	case isOurChannel(buf):
 		n = channelLen + length
 		padding = -n & 3
 	default:

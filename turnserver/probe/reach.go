@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/pion/stun/v3"
@@ -123,9 +124,12 @@ func (p *prober) hintDead(reason string) string {
 	port := p.uri.Transport + " port"
 	switch reason {
 	case "silent":
+		if p.reached {
+			return "something takes connections there; is it a STUN or TURN server?"
+		}
 		return "is " + port + " open in every firewall on the way, and is the server running?"
 	case "refused":
-		return "the host is there, but nothing listens on this " + port
+		return "a host is there, but nothing listens on this " + port
 	case "tls-failed":
 		return "is this a port for TLS?"
 	case "not-stun", "closed":
@@ -171,7 +175,10 @@ func (p *prober) tryAddress(ctx context.Context, at netip.AddrPort) AddressDetai
 		return d
 	}
 	d.Reason, d.Words = describe(err)
-	if noise := c.firstStray(); noise != nil && errors.Is(err, errSilent) {
+	if d.Connected && d.Reason == "silent" {
+		d.Words = "takes a connection, but does not answer"
+	}
+	if noise, ok := c.firstStray(); ok && errors.Is(err, errSilent) {
 		d.Connected = true
 		d.Reason, d.Words = "not-stun", "answers what is no answer: "+quoteBytes(noise)
 	}
@@ -202,6 +209,8 @@ func describe(err error) (reason, words string) {
 		return "not-stun", "does not speak STUN: " + quoteBytes(garbage.begin)
 	case errors.Is(err, errSilent), errors.As(err, &timeout) && timeout.Timeout():
 		return "silent", "does not answer"
+	case errors.Is(err, errClosed), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "closed", "closes the connection"
 	case isRefused(err):
 		return "refused", "refuses: the port is closed"
 	case isNoRoute(err):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/pion/stun/v3"
 )
@@ -97,16 +98,19 @@ func (p *prober) channel(ctx context.Context) Step {
 // relayBoth measures one direction after the other, so that they do not meet. The
 // channel is what packets to the client should come over, or 0.
 func (p *prober) relayBoth(ctx context.Context, send func([]byte) error, channel uint16) RelayDetails {
-	toPeer := flow{send, p.far.arrivals, func(arrival) bool { return true }}
+	toPeer := flow{send, p.far.arrivals, func(arrival) bool { return true }, p.late()}
 	toClient := flow{p.far.send, p.a.arrivals, func(a arrival) bool {
 		return a.channel == channel && (channel != 0 || a.peer == p.far.address)
-	}}
+	}, p.late()}
 	return RelayDetails{
 		PeerKind: p.far.kind,
 		ToPeer:   toPeer.measure(ctx, p.o.Packets),
 		ToClient: toClient.measure(ctx, p.o.Packets),
 	}
 }
+
+// late is how long after the last packet one that has not arrived is lost.
+func (p *prober) late() time.Duration { return min(packetLate, p.o.Wait) }
 
 func judgeRelay(d RelayDetails) Step {
 	switch {
@@ -148,7 +152,7 @@ func (p *prober) outside(ctx context.Context) Step {
 	d.Here = here.address
 	back := flow{
 		func(payload []byte) error { return p.a.sendTo(here.address, payload) }, here.arrivals,
-		func(a arrival) bool { d.SentFrom = &a.peer; return true },
+		func(a arrival) bool { d.SentFrom = &a.peer; return true }, p.late(),
 	}.measure(ctx, 3)
 	switch {
 	case back.Received == 0 && p.onServer():

@@ -90,7 +90,7 @@ func (r *Result) conclude(reached bool) {
 		switch {
 		case s.Status == Fault:
 			faults = append(faults, s.Name)
-		case s.Status != OK:
+		case s.Status != OK && s.Reason != reasonNeeds:
 			open = append(open, s.Name)
 		}
 		interrupted = interrupted || s.Reason == reasonInterrupted

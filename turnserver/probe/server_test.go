@@ -257,7 +257,7 @@ func TestMintedIsExplained(t *testing.T) {
 	})
 	t.Run("old secret", func(t *testing.T) {
 		r := run(t, s.udp(), probe.Options{Mint: []probe.Mint{stranger, ours}})
-		step := wantStep(t, r, probe.StepAuthentication, probe.Fault, "wrong-secret")
+		step := wantStep(t, r, probe.StepAuthentication, probe.Fault, "old-secret")
 		if d := step.Details.(probe.AuthenticationDetails); d.Secret != 2 {
 			t.Errorf("secret %d", d.Secret)
 		}
