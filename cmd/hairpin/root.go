@@ -36,6 +36,7 @@ func verbs() []func(deps) *cobra.Command {
 	return []func(deps) *cobra.Command{
 		newServe,
 		newCredentials,
+		newProbe,
 		newVersion,
 	}
 }

@@ -17,8 +17,15 @@ const secretFileHint = "a secret file has one secret a line, newest first: (umas
 // needSecrets returns the secrets of the file, or of the environment where no file is
 // named. It warns on stderr of a file that others can read.
 func needSecrets(d deps, file string) (*credentials.Secrets, error) {
-	var list []credentials.Secret
-	var err error
+	list, err := listSecrets(d, file)
+	if err != nil {
+		return nil, err
+	}
+	return credentials.NewSecrets(list...)
+}
+
+// listSecrets is needSecrets for those who need them one by one.
+func listSecrets(d deps, file string) (list []credentials.Secret, err error) {
 	switch {
 	case file != "":
 		list, err = readSecretFile(d, file)
@@ -29,10 +36,7 @@ func needSecrets(d deps, file string) (*credentials.Secrets, error) {
 	default:
 		err = usageError(errors.New("no secret given"), "name a file with --secret-file, or set "+secretsVariable+"; "+secretFileHint)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return credentials.NewSecrets(list...)
+	return list, err
 }
 
 func readSecretFile(d deps, name string) ([]credentials.Secret, error) {

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"hairpin/turnserver/probe"
+)
+
+// Columns of a result, in characters.
+const (
+	statusWidth = 7
+	nameWidth   = 14
+	wordsWidth  = 74
+)
+
+// ANSI sequences for a terminal.
+const (
+	colourOff   = "\x1b[0m"
+	colourGood  = "\x1b[32m"
+	colourBad   = "\x1b[31m"
+	colourFaint = "\x1b[2m"
+)
+
+// printProbe writes what a probe of one server found, after a blank line if another
+// result stands above.
+func printProbe(to io.Writer, r probe.Result, after bool) error {
+	w := bufio.NewWriter(to)
+	paint := painter(isTerminal(to))
+	if after {
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "%s  %s: %s\n", r.URI, paint(colourOf(r.Verdict), string(r.Verdict)), r.Words)
+	if r.Software != "" {
+		fmt.Fprintf(w, "  software  %s\n", oneLine(r.Software))
+	}
+	for _, s := range r.Steps {
+		status, name, lines := rowsOf(s)
+		fmt.Fprintf(w, "  %s  %-*s  %s\n", paint(colourOfStep(s.Status), fmt.Sprintf("%-*s", statusWidth, status)), nameWidth, name, lines[0])
+		for _, line := range lines[1:] {
+			fmt.Fprintf(w, "  %-*s  %-*s  %s\n", statusWidth, "", nameWidth, "", line)
+		}
+	}
+	return w.Flush()
+}
+
+// painter returns what puts text in colour, or leaves it where nobody sees it.
+func painter(terminal bool) func(colour, text string) string {
+	return func(colour, text string) string {
+		if !terminal || colour == "" {
+			return text
+		}
+		return colour + text + colourOff
+	}
+}
+
+func colourOf(v probe.Verdict) string {
+	switch v {
+	case probe.Healthy:
+		return colourGood
+	case probe.Faulty, probe.Unreachable:
+		return colourBad
+	}
+	return ""
+}
+
+func colourOfStep(s probe.Status) string {
+	switch s {
+	case probe.OK:
+		return colourGood
+	case probe.Fault:
+		return colourBad
+	}
+	return colourFaint
+}
+
+// rowsOf lays out a step: its status, its name, its words, and its hint below.
+func rowsOf(s probe.Step) (status, name string, lines []string) {
+	lines = wrap(oneLine(s.Words), wordsWidth)
+	if s.Hint != "" {
+		lines = append(lines, wrap("hint: "+oneLine(s.Hint), wordsWidth)...)
+	}
+	return string(s.Status), s.Name, lines
+}
+
+// wrap breaks text between words into lines of at most width characters, where its
+// words let it.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		switch {
+		case line == "":
+			line = word
+		case len(line)+1+len(word) > width:
+			lines = append(lines, line)
+			line = word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
+}
