@@ -67,7 +67,7 @@ func (d *discovery) needOther(p Property) bool {
 // primary address. That it asks there once more tells a mapping that depends on the
 // destination from one that changes by itself, or a server that makes it up.
 func (d *discovery) mapping(ctx context.Context, e *endpoint) {
-	first := d.mapped[0]
+	first := d.mapped[forMapping]
 	if d.report.Translated == No || !d.needOther(PropertyMapping) {
 		return
 	}
@@ -174,10 +174,12 @@ func (d *discovery) misbehaved(err error) bool {
 }
 
 // control makes sure that the answers that did not come were filtered and not never
-// sent: it opens the filter for them and asks again. With a mapping that depends on the
-// destination it cannot, for another mapping would be opened; then an answer from the
-// other address to mapping's requests has to be proof enough.
-func (d *discovery) control(ctx context.Context, e *endpoint, silent []expectation) {
+// sent: it opens the filter for them and asks again. That takes sockets of their own:
+// some NATs (Linux) remember even the packets they did not let in, and then map what
+// goes back to where those came from in another way. With a mapping that depends on the
+// destination there is no control, for another mapping would be opened; then an answer
+// from the other address to mapping's requests has to be proof enough.
+func (d *discovery) control(ctx context.Context, fresh []*endpoint, silent []expectation) {
 	r := &d.report
 	if r.Mapping == UnknownBehaviour {
 		d.withdraw(OtherAddressSilent, "without an answer from the server's other address nothing follows from silence")
@@ -187,11 +189,11 @@ func (d *discovery) control(ctx context.Context, e *endpoint, silent []expectati
 		return
 	}
 	var tests sync.WaitGroup
-	for _, x := range silent {
+	for i, x := range silent {
 		tests.Go(func() {
-			if _, err := d.mappedAt(ctx, e, x.from); err != nil {
+			if _, err := d.mappedAt(ctx, fresh[i], x.from); err != nil {
 				d.withdraw(OtherAddressSilent, fmt.Sprintf("the server's address %v does not answer", x.from))
-			} else if d.change(ctx, e, x) != nil {
+			} else if d.change(ctx, fresh[i], x) != nil {
 				d.withdraw(ChangeRequestIgnored, fmt.Sprintf("the server does not answer from %v when asked to, even where nothing filters it", x.from))
 			}
 		})

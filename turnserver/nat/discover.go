@@ -9,6 +9,16 @@ import (
 	"time"
 )
 
+// Which sockets which test uses, so that none disturbs another.
+const (
+	forMapping     = 0
+	forFiltering   = 1
+	forHairpinning = 2 // and the next
+	forFragments   = 4
+	forLifetime    = 5
+	forControl     = 6 // and the next
+)
+
 // samples is how many sockets' mappings are looked at: a NAT that chooses ports at
 // random keeps the parity of all of them one time in a thousand.
 const samples = 10
@@ -80,7 +90,7 @@ func (d *discovery) open() error {
 		}
 		d.endpoints[i] = e
 	}
-	d.report.Local = d.endpoints[0].LocalAddr()
+	d.report.Local = d.endpoints[forMapping].LocalAddr()
 	return nil
 }
 
@@ -96,24 +106,24 @@ func (d *discovery) run(ctx context.Context) {
 	d.progress("answers from the server's other address, and packets turned back")
 	var tests sync.WaitGroup
 	var silent []expectation
-	tests.Go(func() { silent = d.filtering(ctx, d.endpoints[1]) })
-	tests.Go(func() { d.mapping(ctx, d.endpoints[0]) })
-	tests.Go(func() { d.hairpinning(ctx, 2, 3) })
-	tests.Go(func() { d.fragments(ctx, d.endpoints[4]) })
+	tests.Go(func() { silent = d.filtering(ctx, d.endpoints[forFiltering]) })
+	tests.Go(func() { d.mapping(ctx, d.endpoints[forMapping]) })
+	tests.Go(func() { d.hairpinning(ctx, forHairpinning, forHairpinning+1) })
+	tests.Go(func() { d.fragments(ctx, d.endpoints[forFragments]) })
 	tests.Go(func() { d.pathMTU(ctx) })
 	tests.Wait()
 	if len(silent) > 0 && ctx.Err() == nil {
 		d.progress("proof that the server can answer from its other address")
-		d.control(ctx, d.endpoints[1], silent)
+		d.control(ctx, d.endpoints[forControl:], silent)
 	}
 	if d.Lifetime > 0 && ctx.Err() == nil {
-		d.lifetime(ctx, d.endpoints[5])
+		d.lifetime(ctx, d.endpoints[forLifetime])
 	}
 }
 
 // connect finds out whether UDP passes, and what the server offers (RFC 5780 §4.2).
 func (d *discovery) connect(ctx context.Context) bool {
-	e := d.endpoints[0]
+	e := d.endpoints[forMapping]
 	a, err := d.exchange.ask(ctx, question{
 		from: e, to: d.Server, expect: d.Server, tries: connectTries, gap: connectGap,
 	})
@@ -135,7 +145,7 @@ func (d *discovery) connect(ctx context.Context) bool {
 		d.gaps(d.report.open(), NoMappedAddress, "the server did not say what address it sees, or named an impossible one")
 		return false
 	}
-	d.mapped[0] = mapped
+	d.mapped[forMapping] = mapped
 	d.update(func(r *Report) {
 		r.Mapped, r.Translated = mapped, answer(mapped != e.LocalAddr())
 		if r.Translated == No {
@@ -259,8 +269,8 @@ func (d *discovery) locate() {
 		d.remark(MappedPrivate, fmt.Sprintf("the mapped address %v is private: there is another NAT before the Internet, "+
 			"or the server is this side of it", mapped))
 	}
-	for _, other := range d.mapped[1:] {
-		if other.IsValid() && d.mapped[0].IsValid() && other.Addr() != mapped {
+	for _, other := range d.mapped {
+		if other.IsValid() && mapped.IsValid() && other.Addr() != mapped {
 			d.remark(MappedAddressesMix, fmt.Sprintf("sockets are mapped to different addresses, such as %v and %v: "+
 				"a NAT with a pool of them, as carriers have", mapped, other.Addr()))
 			break
