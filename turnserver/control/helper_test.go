@@ -63,6 +63,15 @@ type rig struct {
 
 var errBusy = errors.New("port is busy")
 
+// defaultPolicy is the policy as it comes. Making it takes longer than many a test.
+var defaultPolicy = sync.OnceValue(func() *Policy {
+	p, err := NewPolicy(PolicyConfig{Relay: addrs(local4, public4, relay6)})
+	if err != nil {
+		panic(err)
+	}
+	return p
+})
+
 // newRig returns a control plane that lends IPv4 and IPv6 addresses; change adapts it.
 // When the test ends, everything that was lent must come back.
 func newRig(t testing.TB, change func(*Config)) *rig {
@@ -82,7 +91,7 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 	c := Config{
 		Realm: realm, Software: software, Credentials: secrets,
 		Table:  relay.NewTable(relay.Config{Addresses: relays, Epoch: epoch, Now: r.instant, RelayBatch: 1}),
-		Policy: testPolicy(t, PolicyConfig{Relay: addrs(local4, public4, relay6)}),
+		Policy: defaultPolicy(),
 		Quota:  DefaultQuota(), Relays: relays, MinPort: minPort, MaxPort: maxPort,
 		Open: r.open, PortBusy: func(err error) bool { return errors.Is(err, errBusy) },
 		DontFragment: true, Observe: r.observe,

@@ -203,7 +203,7 @@ var soakers = map[string]func(*soaker, *soaked){
 // SEC-37: lifetimes end in the midst of bursts of requests and packets.
 func TestExpiryUnderLoad(t *testing.T) {
 	rounds := 10_000
-	if underRace || testing.Short() {
+	if testing.Short() {
 		rounds = 2000
 	}
 	r := newRig(t, nil)
