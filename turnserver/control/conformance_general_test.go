@@ -111,6 +111,9 @@ func TestSoftware(t *testing.T) {
 			}
 		})
 	}
+	if q.want(0, stun.MethodCreatePermission, peerAt(peerA)).has(stun.AttrSoftware) {
+		t.Error("SOFTWARE is where nobody needs it")
+	}
 	silent := newRig(t, func(c *Config) { c.Software = "" }).login(alice, "alice")
 	if silent.want(0, stun.MethodAllocate, requestUDP).has(stun.AttrSoftware) {
 		t.Error("an empty SOFTWARE was sent")
@@ -204,6 +207,19 @@ func TestRetransmittedEnd(t *testing.T) {
 			if q.want(0, stun.MethodRefresh, lifetime(0)).lifetime() != 0 || q.socketAt(relayed) != nil {
 				t.Fatal("the allocation was not ended")
 			}
+		}
+	})
+	t.Run("G10 the answer to the last Refresh 0 counts, for its own time", func(t *testing.T) {
+		q := newRig(t, nil).login(alice, "alice")
+		var end []byte
+		for range 2 {
+			q.allocate()
+			end = q.build(stun.MethodRefresh, lifetime(0))
+			q.exchange(end)
+			q.wait(answeredTime - 2*time.Second)
+		}
+		if got := q.exchange(end); got.code != 0 {
+			t.Errorf("code %d", got.code)
 		}
 	})
 	t.Run("G10 another user's Refresh 0 with the same transaction", func(t *testing.T) {

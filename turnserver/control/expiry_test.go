@@ -74,7 +74,7 @@ func TestStrictExpiry(t *testing.T) {
 }
 
 func TestKeepExpired(t *testing.T) {
-	q := newRig(t, func(c *Config) { c.KeepExpired = true }).dial(alice).with("alice", 200*time.Second)
+	q := newRig(t, func(c *Config) { c.KeepExpired, c.Observe = true, nil }).dial(alice).with("alice", 200*time.Second)
 	got := q.want(0, stun.MethodAllocate, requestUDP)
 	if got.lifetime() != 600 {
 		t.Errorf("lifetime %d", got.lifetime())

@@ -210,6 +210,19 @@ func TestEvenPortCycles(t *testing.T) {
 	}
 }
 
+// A reservation that was redeemed in time does not lapse afterwards.
+func TestRedeemedReservationLasts(t *testing.T) {
+	q := newRig(t, nil).login(alice, "alice")
+	got := q.want(0, stun.MethodAllocate, requestUDP, evenPort(0x80))
+	other := q.login(bob, "alice")
+	relayed := other.allocate(token(got.value(stun.AttrReservationToken)...))
+	q.wait(reservationTime + 2*time.Second)
+	q.checkBooks()
+	if q.socketAt(relayed) == nil {
+		t.Error("the allocation lost its port")
+	}
+}
+
 func TestReservationQuota(t *testing.T) {
 	r := newRig(t, nil)
 	q := r.login(alice, "alice")
