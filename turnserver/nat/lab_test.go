@@ -14,7 +14,7 @@ import (
 // oneWay is how long a packet takes over the lab's Internet.
 const oneWay = 20 * time.Millisecond
 
-// What the issue of time promises, behind a NAT and where UDP is blocked.
+// How long discovery may take, behind a NAT and where UDP is blocked.
 const (
 	worksWithin   = 10 * time.Second
 	blockedWithin = 15 * time.Second

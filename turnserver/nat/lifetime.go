@@ -14,6 +14,10 @@ const (
 	// lifetimeStep is how closely the binding lifetime is determined.
 	lifetimeStep = 5 * time.Second
 
+	// probing is how long after its due time the last packet is sent that finds a
+	// mapping lapsed: it may have lived until then, had the first ones been lost.
+	probing = 3 * time.Second
+
 	// lifetimePoints is how many durations are tried side by side, each on a socket of
 	// its own, since every try takes as long as the duration it tries.
 	lifetimePoints = 4
@@ -35,7 +39,10 @@ func (d *discovery) lifetime(ctx context.Context, asker *endpoint) {
 		if e != 0 {
 			ended, limit = e, e
 		}
-		found := Lifetime{AtLeastSeconds: int(lived / time.Second), BelowSeconds: int(ended / time.Second)}
+		found := Lifetime{AtLeastSeconds: int(lived / time.Second)}
+		if ended != 0 {
+			found.BelowSeconds = int((ended + probing) / time.Second)
+		}
 		d.update(func(r *Report) { r.Lifetime = &found })
 	}
 	switch {
@@ -150,13 +157,17 @@ func (d *discovery) idle(ctx context.Context, asker *endpoint, wait time.Duratio
 		return err
 	}
 	defer e.Close()
-	if err := sleep(ctx, wait); err != nil {
+	due := time.Now().Add(wait)
+	if err := sleep(ctx, wait-probing); err != nil {
 		return err
 	}
 	if again, err := d.mappedAt(ctx, asker, d.Server); err != nil {
 		return errLost
 	} else if again.Addr() != own.Addr() {
 		return errUnstable
+	}
+	if err := sleep(ctx, time.Until(due)); err != nil {
+		return err
 	}
 	_, err = d.exchange.ask(ctx, question{
 		from: asker, to: d.Server, expect: d.Server, at: e,

@@ -28,7 +28,7 @@ func TestLifetime(t *testing.T) {
 					if l.AtLeastSeconds != 300 || l.BelowSeconds != 0 {
 						t.Errorf("%v: %+v", life, l)
 					}
-				case l.AtLeastSeconds > seconds, l.BelowSeconds <= seconds, l.BelowSeconds-l.AtLeastSeconds > 5:
+				case l.AtLeastSeconds > seconds, l.BelowSeconds <= seconds, l.BelowSeconds-l.AtLeastSeconds > 8:
 					t.Errorf("%v: %+v", life, l)
 				}
 				if told < 5 || got.took > 3*longest {
