@@ -25,7 +25,7 @@ var own = map[string][]string{
 	"turnserver/relay":   {"turnserver/udp", "turnserver/wire"},
 	"turnserver/control": {"credentials", "turnserver/relay", "turnserver/wire"},
 	"turnserver": {
-		"credentials", "turnserver/control", "turnserver/relay",
+		"credentials", "turnserver/control", "turnserver/nat", "turnserver/relay",
 		"turnserver/stream", "turnserver/udp", "turnserver/wire",
 	},
 	"turnserver/nat":   {"turnserver/wire"},

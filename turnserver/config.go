@@ -9,6 +9,7 @@ import (
 
 	"hairpin/credentials"
 	"hairpin/turnserver/control"
+	"hairpin/turnserver/nat"
 	"hairpin/turnserver/relay"
 	"hairpin/turnserver/stream"
 )
@@ -24,6 +25,11 @@ type Config struct {
 	// per family, and MinPort to MaxPort their ports (49152 to 65535 by default).
 	Relays           []relay.Address
 	MinPort, MaxPort uint16
+
+	// Discovery are the addresses that NAT behaviour discovery (RFC 5780) is offered
+	// on, at most one set per family; those that Listen lacks are listened on besides.
+	// Without any, a server claims no alternate address.
+	Discovery []nat.Addresses
 
 	Realm       string // "hairpin" by default
 	Credentials *credentials.Secrets
@@ -74,6 +80,10 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MinPort == 0 && c.MaxPort == 0 {
 		c.MinPort, c.MaxPort = 49152, 65535
 	}
+	if _, err := nat.NewResponder(c.Discovery...); err != nil {
+		return c, err
+	}
+	c = c.withDiscovery()
 	if c.Realm == "" {
 		c.Realm = "hairpin"
 	}

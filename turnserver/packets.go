@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hairpin/turnserver/control"
+	"hairpin/turnserver/nat"
 	"hairpin/turnserver/relay"
 	"hairpin/turnserver/udp"
 	"hairpin/turnserver/wire"
@@ -29,10 +30,15 @@ type packetLoop struct {
 	from    control.From
 	replies []udp.Packet // of this batch; their memory is the loop's
 	memory  []byte
+
+	// answer is the one being sent apart from the batch, and long the memory for it.
+	// Both are unused where discovery is not offered.
+	answer [1]udp.Packet
+	long   []byte
 }
 
 func newPacketLoop(s *Server, conn *udp.Conn) *packetLoop {
-	return &packetLoop{
+	l := &packetLoop{
 		server:  s,
 		conn:    conn,
 		local:   conn.LocalAddr(),
@@ -42,6 +48,10 @@ func newPacketLoop(s *Server, conn *udp.Conn) *packetLoop {
 		replies: make([]udp.Packet, 0, listenBatch),
 		memory:  make([]byte, listenBatch*replySize),
 	}
+	if s.discovery != nil {
+		l.long = make([]byte, nat.MaxResponseLen)
+	}
+	return l
 }
 
 // run serves until the socket is closed.
@@ -66,6 +76,9 @@ func (l *packetLoop) packet(now relay.Instant, p *udp.Packet) {
 		l.from.Server = netip.AddrPortFrom(p.Local, l.local.Port())
 	}
 	if l.worker.FromClient(now, &l.from.FiveTuple, p) != relay.Punt {
+		return
+	}
+	if l.discover(p) {
 		return
 	}
 	i := len(l.replies)

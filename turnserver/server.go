@@ -34,12 +34,13 @@ type Server struct {
 	policy  atomic.Pointer[control.Policy]
 	own     control.PolicyConfig // what SetPolicy fills in
 
-	packets  []*udp.Conn
-	streams  []*stream.Listener
-	ports    []uint16 // of this host that are never peers
-	refusals sampler
-	bindings atomic.Uint64 // answered without the control plane
-	ended    chan struct{} // holds a token if an allocation has ended since it was last taken
+	packets   []*udp.Conn
+	streams   []*stream.Listener
+	discovery *discovery // nil if it is not offered
+	ports     []uint16   // of this host that are never peers
+	refusals  sampler
+	bindings  atomic.Uint64 // answered without the control plane
+	ended     chan struct{} // holds a token if an allocation has ended since it was last taken
 
 	closing sync.Once
 }
@@ -64,6 +65,9 @@ func New(c Config) (_ *Server, err error) {
 		if err := s.listen(addr); err != nil {
 			return nil, err
 		}
+	}
+	if s.discovery, err = newDiscovery(c, s.packets); err != nil {
+		return nil, err
 	}
 	dontFragment, err := checkRelays(c.Relays)
 	if err != nil {
