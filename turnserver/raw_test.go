@@ -27,6 +27,11 @@ func (r *running) raw(network, addr string) *raw {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	return r.rawOn(conn)
+}
+
+// rawOn is raw on a connection, which it closes after the test.
+func (r *running) rawOn(conn net.Conn) *raw {
 	r.t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	return &raw{r: r, conn: conn}
@@ -86,8 +91,8 @@ func (q *raw) login(user string) {
 	q.username, q.password = c.Username, c.Password
 }
 
-// request sends a request, with the credential if there is one, and returns the reply.
-func (q *raw) request(method stun.Method, setters ...stun.Setter) *stun.Message {
+// build makes a request, with the credential if there is one.
+func (q *raw) build(method stun.Method, setters ...stun.Setter) *stun.Message {
 	q.r.t.Helper()
 	all := append([]stun.Setter{stun.TransactionID, stun.NewType(method, stun.ClassRequest)}, setters...)
 	if q.username != "" {
@@ -98,6 +103,13 @@ func (q *raw) request(method stun.Method, setters ...stun.Setter) *stun.Message 
 	if err != nil {
 		q.r.t.Fatal(err)
 	}
+	return m
+}
+
+// request sends a request and returns the reply.
+func (q *raw) request(method stun.Method, setters ...stun.Setter) *stun.Message {
+	q.r.t.Helper()
+	m := q.build(method, setters...)
 	q.send(m.Raw)
 	reply := new(stun.Message)
 	if err := stun.Decode(q.receive(), reply); err != nil || reply.TransactionID != m.TransactionID {

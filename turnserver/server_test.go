@@ -57,7 +57,7 @@ func start(t testing.TB, change func(*Config)) *running {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	r := &running{Server: s, t: t, secrets: secrets, stop: stop, ended: make(chan error, 1)}
+	r := &running{Server: s, t: t, secrets: c.Credentials, stop: stop, ended: make(chan error, 1)}
 	go func() { r.ended <- s.Run(ctx) }()
 	t.Cleanup(func() { r.wait() })
 	return r
@@ -219,12 +219,7 @@ func permit(t testing.TB, c *turn.Client, peer net.Addr) {
 }
 
 func TestIPv6(t *testing.T) {
-	if conn, err := net.ListenPacket("udp6", "[::1]:0"); err != nil {
-		skipOrFail(t, "no IPv6 on loopback: "+err.Error())
-	} else {
-		conn.Close()
-	}
-	loopback6 := netip.IPv6Loopback()
+	needIPv6(t)
 	r := start(t, func(c *Config) {
 		c.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::]:0")}
 		c.Relays = []relay.Address{{Local: loopback6, Advertised: loopback6}}
@@ -245,6 +240,18 @@ func TestIPv6(t *testing.T) {
 	if got := q.receive(); !bytes.Equal(got, frame) {
 		t.Errorf("got %q", got)
 	}
+}
+
+var loopback6 = netip.IPv6Loopback()
+
+// needIPv6 skips a test on a machine without IPv6.
+func needIPv6(t testing.TB) {
+	t.Helper()
+	conn, err := net.ListenPacket("udp6", "[::1]:0")
+	if err != nil {
+		skipOrFail(t, "no IPv6 on loopback: "+err.Error())
+	}
+	conn.Close()
 }
 
 // skipOrFail skips a test that lacks something, unless everything is to be run.
