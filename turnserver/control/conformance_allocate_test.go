@@ -83,16 +83,17 @@ func TestDontFragment(t *testing.T) {
 	}
 }
 
-func TestReservations(t *testing.T) {
-	// reserve makes an allocation with the next port reserved.
-	reserve := func(q *client) (netip.AddrPort, stun.Setter) {
-		q.Helper()
-		got := q.want(0, stun.MethodAllocate, requestUDP, evenPort(0x80))
-		if got.relayed().Port()%2 != 0 || len(got.value(stun.AttrReservationToken)) != 8 {
-			q.Fatalf("L15: port %v, token %x", got.relayed(), got.value(stun.AttrReservationToken))
-		}
-		return got.relayed(), token(got.value(stun.AttrReservationToken)...)
+// reserve makes an allocation with the next port reserved, and returns the token.
+func (c *client) reserve() (netip.AddrPort, stun.Setter) {
+	c.Helper()
+	got := c.want(0, stun.MethodAllocate, requestUDP, evenPort(0x80))
+	if got.relayed().Port()%2 != 0 || len(got.value(stun.AttrReservationToken)) != 8 {
+		c.Fatalf("L15: port %v, token %x", got.relayed(), got.value(stun.AttrReservationToken))
 	}
+	return got.relayed(), token(got.value(stun.AttrReservationToken)...)
+}
+
+func TestEvenPort(t *testing.T) {
 	t.Run("L14 EVEN-PORT without R", func(t *testing.T) {
 		r := newRig(t, func(c *Config) { c.MinPort, c.MaxPort = 50000, 50003 })
 		for i, user := range []string{"alice", "bob"} {
@@ -109,7 +110,7 @@ func TestReservations(t *testing.T) {
 	t.Run("L15 the next port is held for 30 s", func(t *testing.T) {
 		r := newRig(t, func(c *Config) { c.MinPort, c.MaxPort = 50000, 50001 })
 		q := r.login(alice, "alice")
-		_, reserved := reserve(q)
+		_, reserved := q.reserve()
 		q.wait(30*time.Second - time.Millisecond)
 		other := r.login(bob, "alice")
 		other.want(508, stun.MethodAllocate, requestUDP)
@@ -117,51 +118,10 @@ func TestReservations(t *testing.T) {
 			t.Errorf("port %d", got.Port())
 		}
 	})
-	t.Run("L8 an expired RESERVATION-TOKEN", func(t *testing.T) {
-		for _, ticked := range []bool{true, false} {
-			q := newRig(t, func(c *Config) { c.MinPort, c.MaxPort = 50000, 50001 }).login(alice, "alice")
-			_, reserved := reserve(q)
-			q.pass(reservationTime + time.Second)
-			if ticked {
-				q.server.Tick(q.now())
-			}
-			other := q.login(bob, "alice")
-			other.want(508, stun.MethodAllocate, requestUDP, reserved)
-			q.server.Tick(q.now())
-			other.allocate() // the port is free again
-		}
-	})
-	t.Run("L9 from another five-tuple", func(t *testing.T) {
-		q := newRig(t, nil).login(alice, "alice")
-		relayed, reserved := reserve(q)
-		other, _ := q.dialTCP(alice6)
-		other.as("alice")
-		next := other.allocate(reserved)
-		if next.Addr() != relayed.Addr() || next.Port() != relayed.Port()+1 || q.socketAt(next) == nil {
-			t.Errorf("reserved %v's next, got %v", relayed, next)
-		}
-		q.login(bob, "alice").want(508, stun.MethodAllocate, requestUDP, reserved) // once only
-	})
-	t.Run("L9 after the first allocation has ended", func(t *testing.T) {
-		q := newRig(t, nil).login(alice, "alice")
-		relayed, reserved := reserve(q)
-		q.want(0, stun.MethodRefresh, lifetime(0))
-		if next := q.allocate(reserved); next.Port() != relayed.Port()+1 {
-			t.Errorf("got %v after %v", next, relayed)
-		}
-	})
-	t.Run("L8 another user's RESERVATION-TOKEN", func(t *testing.T) {
-		q := newRig(t, nil).login(alice, "alice")
-		relayed, reserved := reserve(q)
-		q.login(bob, "bob").want(508, stun.MethodAllocate, requestUDP, reserved)
-		if next := q.login(bob, "alice").allocate(reserved); next.Port() != relayed.Port()+1 {
-			t.Error("the attempt used up the reservation")
-		}
-	})
 	t.Run("L15 a port that another program has is not reserved", func(t *testing.T) {
 		q := newRig(t, func(c *Config) { c.MinPort, c.MaxPort = 50000, 50007 }).login(alice, "alice")
 		q.busy = func(at netip.AddrPort) bool { return at.Port()%2 == 1 && at.Port() != 50005 }
-		relayed, reserved := reserve(q)
+		relayed, reserved := q.reserve()
 		if relayed.Port() != 50004 {
 			t.Errorf("got port %d, whose next is taken", relayed.Port())
 		}
@@ -176,6 +136,50 @@ func TestReservations(t *testing.T) {
 			t.Errorf("%d sockets stay open", len(q.sockets))
 		}
 		q.checkBooks()
+	})
+}
+
+func TestReservationTokens(t *testing.T) {
+	t.Run("L8 an expired RESERVATION-TOKEN", func(t *testing.T) {
+		for _, ticked := range []bool{true, false} {
+			q := newRig(t, func(c *Config) { c.MinPort, c.MaxPort = 50000, 50001 }).login(alice, "alice")
+			_, reserved := q.reserve()
+			q.pass(reservationTime + time.Second)
+			if ticked {
+				q.server.Tick(q.now())
+			}
+			other := q.login(bob, "alice")
+			other.want(508, stun.MethodAllocate, requestUDP, reserved)
+			q.server.Tick(q.now())
+			other.allocate() // the port is free again
+		}
+	})
+	t.Run("L9 from another five-tuple", func(t *testing.T) {
+		q := newRig(t, nil).login(alice, "alice")
+		relayed, reserved := q.reserve()
+		other, _ := q.dialTCP(alice6)
+		other.as("alice")
+		next := other.allocate(reserved)
+		if next.Addr() != relayed.Addr() || next.Port() != relayed.Port()+1 || q.socketAt(next) == nil {
+			t.Errorf("reserved %v's next, got %v", relayed, next)
+		}
+		q.login(bob, "alice").want(508, stun.MethodAllocate, requestUDP, reserved) // once only
+	})
+	t.Run("L9 after the first allocation has ended", func(t *testing.T) {
+		q := newRig(t, nil).login(alice, "alice")
+		relayed, reserved := q.reserve()
+		q.want(0, stun.MethodRefresh, lifetime(0))
+		if next := q.allocate(reserved); next.Port() != relayed.Port()+1 {
+			t.Errorf("got %v after %v", next, relayed)
+		}
+	})
+	t.Run("L8 another user's RESERVATION-TOKEN", func(t *testing.T) {
+		q := newRig(t, nil).login(alice, "alice")
+		relayed, reserved := q.reserve()
+		q.login(bob, "bob").want(508, stun.MethodAllocate, requestUDP, reserved)
+		if next := q.login(bob, "alice").allocate(reserved); next.Port() != relayed.Port()+1 {
+			t.Error("the attempt used up the reservation")
+		}
 	})
 }
 
@@ -269,6 +273,9 @@ func TestCapacity(t *testing.T) {
 			t.Errorf("%d tries where none can help", tries)
 		}
 	})
+}
+
+func TestRelayPorts(t *testing.T) {
 	t.Run("L20 ports", func(t *testing.T) {
 		r := newRig(t, nil)
 		for i := range 100 {

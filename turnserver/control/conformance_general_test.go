@@ -209,6 +209,9 @@ func TestRetransmittedEnd(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestRetransmittedEndIsForgotten(t *testing.T) {
 	t.Run("G10 the answer to the last Refresh 0 counts, for its own time", func(t *testing.T) {
 		q := newRig(t, nil).login(alice, "alice")
 		var end []byte

@@ -38,6 +38,9 @@ func TestRefresh(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestRefreshEnds(t *testing.T) {
 	t.Run("R2 LIFETIME 0", func(t *testing.T) {
 		q := newRig(t, nil).login(alice, "alice")
 		relayed := q.allocate()

@@ -35,6 +35,10 @@ func TestStrictExpiry(t *testing.T) {
 			t.Errorf("lifetime %d", got.lifetime())
 		}
 	})
+}
+
+// And it lives as long as the newest credential it was refreshed with.
+func TestNewerCredential(t *testing.T) {
 	t.Run("a newer credential prolongs it", func(t *testing.T) {
 		q := newRig(t, nil).dial(alice).with("alice", 200*time.Second)
 		relayed := q.allocate()
