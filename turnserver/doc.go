@@ -20,8 +20,8 @@
 // # Who may import whom
 //
 // wire, credentials: the standard library only. udp: no other package of ours. relay:
-// udp and wire. stream: none of ours but wire. control: relay, wire, credentials. This
-// package: all of these. A test keeps it so.
+// udp and wire. stream, nat: none of ours but wire. control: relay, wire, credentials.
+// This package: all of these. A test keeps it so.
 //
 // Unlike the first sketch of the architecture, control imports credentials itself:
 // the refusals of both have one vocabulary, and an interface between them would only

@@ -31,8 +31,8 @@
 // # Discovery
 //
 // [Discover] runs the tests of RFC 5780 §4 and some more against a server that it does
-// not trust. Each conclusion from silence is drawn from several packets, and only where
-// a control shows that the server does answer. What cannot be found out is named, with
+// not trust. Each conclusion from silence is drawn from several packets, and where a
+// control shows that the server does answer. What cannot be found out is named, with
 // the reason. One goroutine reads each socket and hands on the packets whose
 // transaction is known; all others are dropped there, so no server can fill memory.
 // Locks: none is held while another is taken.

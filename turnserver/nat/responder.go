@@ -13,8 +13,8 @@ import (
 // Ethernet carries whole, which is what PADDING is for.
 const MaxPadding = 2048
 
-// MaxResponseLen is the room an answer needs: all four addresses over IPv6, PADDING and
-// FINGERPRINT; or every attribute type of the longest request refused.
+// MaxResponseLen is the room an answer needs, in bytes: all four addresses over IPv6,
+// PADDING and FINGERPRINT. An error response is much shorter.
 const MaxResponseLen = wire.HeaderLen + 4*maxAddress + attrHeaderLen + MaxPadding + fingerprintLen
 
 // maxRefused is how many attribute types a 420 names. A request has room for more, but
