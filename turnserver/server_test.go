@@ -177,10 +177,10 @@ func TestPionClientReachesAPeer(t *testing.T) {
 				exchange(t, relayed, peer, bytes.Repeat([]byte{byte(size)}, size))
 			}
 			transport := map[string]relay.Transport{"udp": relay.UDP, "tcp": relay.TCP}[network]
-			counts := r.Stats().Relay.Relayed[transport]
-			if counts[relay.ToPeer].Packets < 11 || counts[relay.ToPeer] != counts[relay.ToClient] {
-				t.Errorf("counted %v", counts)
-			}
+			waitFor(t, "the counts, which are published after the packets went", func() bool {
+				counts := r.Stats().Relay.Relayed[transport]
+				return counts[relay.ToPeer].Packets == 11 && counts[relay.ToPeer] == counts[relay.ToClient]
+			})
 		})
 	}
 }
