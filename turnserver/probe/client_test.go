@@ -162,23 +162,25 @@ func TestRelayedAddress(t *testing.T) {
 // TestPolicyVerdict: the same answers mean different things in different networks.
 func TestPolicyVerdict(t *testing.T) {
 	tests := []struct {
-		name, relayed string
-		accepted      []string // kinds
-		status        Status
-		reason        string
+		name, server, relayed string
+		accepted              []string // kinds
+		status                Status
+		reason                string
 	}{
-		{"public peers only", "198.51.100.1:1", []string{kindPublic}, OK, ""},
-		{"listed peers only", "198.51.100.1:1", nil, OK, ""},
-		{"private on a public server", "198.51.100.1:1", []string{kindPublic, kindPrivate}, Fault, "peer-policy-hole"},
-		{"private on a private server", "10.1.1.1:1", []string{kindPublic, kindPrivate, kindShared}, OK, ""},
-		{"loopback on a private server", "10.1.1.1:1", []string{kindPublic, kindLoopback}, Fault, "peer-policy-hole"},
-		{"metadata on a private server", "10.1.1.1:1", []string{kindMetadata}, Fault, "peer-policy-hole"},
-		{"loopback on loopback", "127.0.0.1:1", []string{kindLoopback}, OK, ""},
-		{"loopback in another coat", "127.0.0.1:1", []string{kindTranslated}, Fault, "peer-policy-hole"},
+		{"public peers only", "198.51.100.1:1", "198.51.100.1:1", []string{kindPublic}, OK, ""},
+		{"listed peers only", "198.51.100.1:1", "198.51.100.1:1", nil, OK, ""},
+		{"private on a public server", "198.51.100.1:1", "198.51.100.1:1", []string{kindPublic, kindPrivate}, Fault, "peer-policy-hole"},
+		{"private on a private server", "10.1.1.1:1", "10.1.1.1:1", []string{kindPublic, kindPrivate, kindShared}, OK, ""},
+		{"private relay of a public server", "198.51.100.1:1", "10.1.1.1:1", []string{kindPrivate}, Fault, "peer-policy-hole"},
+		{"loopback on a private server", "10.1.1.1:1", "10.1.1.1:1", []string{kindPublic, kindLoopback}, Fault, "peer-policy-hole"},
+		{"metadata on a private server", "10.1.1.1:1", "10.1.1.1:1", []string{kindMetadata}, Fault, "peer-policy-hole"},
+		{"loopback on loopback", "127.0.0.1:1", "127.0.0.1:1", []string{kindLoopback}, OK, ""},
+		{"loopback in another coat", "127.0.0.1:1", "127.0.0.1:1", []string{kindTranslated}, Fault, "peer-policy-hole"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &prober{allocated: &allocation{relayed: netip.MustParseAddrPort(tt.relayed)}}
+			p := &prober{at: netip.MustParseAddrPort(tt.server)}
+			p.allocated = &allocation{relayed: netip.MustParseAddrPort(tt.relayed)}
 			asked := strangers()
 			for i := range asked {
 				a := &asked[i]

@@ -3,6 +3,7 @@ package probe_test
 import (
 	"context"
 	"crypto/rand"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -29,7 +30,19 @@ func coturn(t *testing.T, args ...string) string {
 	default:
 		t.Skipf("coturn is not installed: %v", err)
 	}
-	port := freePort(t)
+	for range 5 {
+		if at, ok := tryCoturn(t, program, freePort(t), args); ok {
+			return at
+		}
+	}
+	t.Fatal("coturn does not answer, on none of several ports")
+	return ""
+}
+
+// tryCoturn starts coturn on a port, and reports whether it came to answer there:
+// somebody else may have taken the port.
+func tryCoturn(t *testing.T, program string, port int, args []string) (at string, ok bool) {
+	t.Helper()
 	dir := t.TempDir()
 	all := append([]string{
 		"-n", "--no-cli", "--no-tls", "--no-dtls", "--log-file", "stdout", "--simple-log", "--realm", "coturn",
@@ -43,28 +56,45 @@ func coturn(t *testing.T, args ...string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stop(); _ = cmd.Wait() })
-	at := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	at = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	u, _ := probe.ParseURI("stun:" + at)
-	for deadline := time.Now().Add(patience); ; {
-		r := probe.Server(t.Context(), u, probe.Options{Wait: impatient})
-		if r.Verdict == probe.Healthy {
-			return at
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("coturn does not answer: %s", r.Words)
+	ask := time.NewTicker(50 * time.Millisecond) // it does not say when it is ready
+	defer ask.Stop()
+	giveUp := time.After(5 * time.Second)
+	for {
+		select {
+		case <-ask.C:
+			if probe.Server(t.Context(), u, probe.Options{Wait: impatient}).Verdict == probe.Healthy {
+				return at, true
+			}
+		case <-giveUp:
+			stop()
+			return "", false
 		}
 	}
 }
 
-// freePort returns a port that was free a moment ago, for a program that takes no 0.
+// freePort returns a port that was free a moment ago over UDP and TCP, for a program
+// that takes no 0. It lies below those that the kernel gives to anybody.
 func freePort(t *testing.T) int {
 	t.Helper()
-	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 20_000 + mathrand.IntN(12_000)
+		at := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		datagrams, err := net.ListenPacket("udp4", at)
+		if err != nil {
+			continue
+		}
+		_ = datagrams.Close()
+		stream, err := net.Listen("tcp4", at)
+		if err != nil {
+			continue
+		}
+		_ = stream.Close()
+		return port
 	}
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 // randomSecret is a shared secret as text, and as ours.

@@ -134,10 +134,11 @@ func (p *prober) askFor(ctx context.Context, c *client, s PeerAnswer) PeerAnswer
 	return s
 }
 
-// atHome reports whether a peer is of the network the server relays in: on a server for
-// a private network, peers live at private addresses.
+// atHome reports whether a peer is of the network the server is for: in a private
+// network, peers live at private addresses. A public server that lends private addresses
+// by mistake is a public server.
 func (p *prober) atHome(s PeerAnswer) bool {
-	home := scopeOf(p.allocated.relayed.Addr())
+	home := max(scopeOf(p.allocated.relayed.Addr()), scopeOf(p.at.Addr()))
 	switch s.Kind {
 	case kindPrivate, kindShared:
 		return home <= scopePrivate

@@ -202,7 +202,7 @@ func describe(err error) (reason, words string) {
 	var timeout net.Error
 	switch {
 	case errors.Is(err, context.Canceled):
-		return reasonInterrupted, "was not waited for"
+		return ReasonInterrupted, "was not waited for"
 	case errors.As(err, &handshake):
 		return "tls-failed", "does not speak TLS: " + handshake.err.Error()
 	case errors.As(err, &garbage):

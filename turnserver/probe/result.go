@@ -90,10 +90,10 @@ func (r *Result) conclude(reached bool) {
 		switch {
 		case s.Status == Fault:
 			faults = append(faults, s.Name)
-		case s.Status != OK && s.Reason != reasonNeeds:
+		case s.Status != OK && s.Reason != ReasonNeeds:
 			open = append(open, s.Name)
 		}
-		interrupted = interrupted || s.Reason == reasonInterrupted
+		interrupted = interrupted || s.Reason == ReasonInterrupted
 	}
 	switch {
 	case !reached && !interrupted:

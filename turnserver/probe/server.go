@@ -28,8 +28,8 @@ const (
 
 // Reasons that any step can have.
 const (
-	reasonInterrupted = "interrupted" // ctx ended
-	reasonNeeds       = "needs"       // an earlier step did not give what it needs
+	ReasonInterrupted = "interrupted" // ctx ended
+	ReasonNeeds       = "needs"       // an earlier step did not give what it needs
 )
 
 // Mint makes a login that lasts until the time given, from a shared secret.
@@ -176,14 +176,14 @@ func (p *prober) take(ctx context.Context, s stage) {
 	var step Step
 	switch what := s.needs(); {
 	case what != "":
-		step = skipped(reasonNeeds, "needs %s", what)
+		step = skipped(ReasonNeeds, "needs %s", what)
 	case ctx.Err() != nil:
-		step = skipped(reasonInterrupted, "%s", interruption(ctx))
+		step = skipped(ReasonInterrupted, "%s", interruption(ctx))
 	default:
 		p.o.Progress(s.waits)
 		step = s.run(ctx)
 		if ctx.Err() != nil && step.Status != OK {
-			step = unknown(reasonInterrupted, step.Details, "%s while waiting for %s", interruption(ctx), s.waits)
+			step = unknown(ReasonInterrupted, step.Details, "%s while waiting for %s", interruption(ctx), s.waits)
 		}
 	}
 	step.Name, step.Took = s.name, time.Since(begin)
