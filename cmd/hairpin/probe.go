@@ -49,6 +49,7 @@ is taken from the command line. Exit codes: 0 no fault found, 1 a fault found or
 not all tried, 2 wrong usage, 3 a server does not answer.`,
 		Example: `  hairpin probe --secret-file secrets turn:turn.example.org stun:192.0.2.1
   hairpin probe --username alice --password-file - turns:turn.example.org < pw`,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := noEmptyFlag(cmd, "username", "password-file", "secret-file", "ca-file"); err != nil {
 				return err

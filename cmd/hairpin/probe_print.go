@@ -36,7 +36,7 @@ func printProbe(to io.Writer, r probe.Result, after bool) error {
 	if r.Software != "" {
 		fmt.Fprintf(w, "  software  %s\n", oneLine(r.Software))
 	}
-	for _, s := range r.Steps {
+	for _, s := range foldNeeds(r.Steps) {
 		status, name, lines := rowsOf(s)
 		fmt.Fprintf(w, "  %s  %-*s  %s\n", paint(colourOfStep(s.Status), fmt.Sprintf("%-*s", statusWidth, status)), nameWidth, name, lines[0])
 		for _, line := range lines[1:] {
@@ -44,6 +44,24 @@ func printProbe(to io.Writer, r probe.Result, after bool) error {
 		}
 	}
 	return w.Flush()
+}
+
+// foldNeeds makes one step of those that were skipped for the want of what an earlier
+// one did not give: that one has said why.
+func foldNeeds(steps []probe.Step) []probe.Step {
+	var told []probe.Step
+	var names []string
+	for _, s := range steps {
+		if s.Reason == probe.ReasonNeeds {
+			names = append(names, s.Name)
+		} else {
+			told = append(told, s)
+		}
+	}
+	if len(names) > 0 {
+		told = append(told, probe.Step{Name: "the rest", Status: probe.Skipped, Words: strings.Join(names, ", ") + ": need what is missing above"})
+	}
+	return told
 }
 
 // painter returns what puts text in colour, or leaves it where nobody sees it.
