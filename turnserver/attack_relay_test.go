@@ -101,9 +101,8 @@ func TestAttackOwnPorts(t *testing.T) { // SEC-04
 	q.login("alice")
 	relayed := q.allocateRelayed()
 	q.must(stun.MethodCreatePermission, peerAddress(relayed)) // of the address, as permissions have no port
-	channel := stun.RawAttribute{Type: stun.AttrChannelNumber, Value: []byte{0x40, 0, 0, 0}}
 	for _, at := range []*net.UDPAddr{server, victimAt} {
-		if code := errorCode(q.request(stun.MethodChannelBind, channel, peerAddress(at))); code != 403 {
+		if code := errorCode(q.request(stun.MethodChannelBind, channelNumber(0x4000), peerAddress(at))); code != 403 {
 			t.Errorf("a channel to port %d got %d", at.Port, code)
 		}
 	}
@@ -170,7 +169,6 @@ func TestAttackForbiddenPeers(t *testing.T) { // SEC-01, SEC-02, SEC-03, SEC-07
 		clients[is4] = q
 	}
 	public := map[bool]stun.Setter{true: peerOnWire("8.8.8.8"), false: peerOnWire("2606:4700::1111")}
-	channel := stun.RawAttribute{Type: stun.AttrChannelNumber, Value: []byte{0x40, 0, 0, 0}}
 	for _, address := range forbiddenPeers {
 		is4 := netip.MustParseAddr(address).Is4()
 		for family, q := range clients {
@@ -181,7 +179,7 @@ func TestAttackForbiddenPeers(t *testing.T) { // SEC-01, SEC-02, SEC-03, SEC-07
 			for name, reply := range map[string]*stun.Message{
 				"CreatePermission":            q.request(stun.MethodCreatePermission, peerOnWire(address)),
 				"CreatePermission behind one": q.request(stun.MethodCreatePermission, public[family], peerOnWire(address)),
-				"ChannelBind":                 q.request(stun.MethodChannelBind, channel, peerOnWire(address)),
+				"ChannelBind":                 q.request(stun.MethodChannelBind, channelNumber(0x4000), peerOnWire(address)),
 			} {
 				if code := errorCode(reply); code != want {
 					t.Errorf("%s %s got %d, want %d", name, address, code, want)

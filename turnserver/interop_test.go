@@ -1,6 +1,7 @@
 package turnserver
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -16,6 +17,8 @@ import (
 	"hairpin/credentials"
 	"hairpin/turnserver/control"
 	"hairpin/turnserver/relay"
+
+	"github.com/pion/stun/v3"
 )
 
 // toolTimeout bounds one run of a tool. With a hundred clients, connecting alone takes
@@ -277,5 +280,33 @@ func TestCoturnSTUNClient(t *testing.T) {
 				t.Errorf("error %v; turnutils_stunclient printed:\n%s", err, output)
 			}
 		})
+	}
+}
+
+// The channel numbers of RFC 5766 are for those who ask for them.
+func TestLegacyChannels(t *testing.T) { // C3
+	for _, legacy := range []bool{false, true} {
+		r := start(t, func(c *Config) { c.LegacyChannels = legacy })
+		q := r.raw("udp4", r.udp())
+		q.login("alice")
+		relayed := q.allocateRelayed()
+		for channel, want := range map[uint16]int{0x4FFF: 0, 0x5000: 400, 0x7FFF: 400, 0x8000: 400, 0x3FFF: 400} {
+			if legacy && channel >= 0x5000 && channel < 0x8000 {
+				want = 0
+			}
+			peer := &net.UDPAddr{IP: relayed.IP, Port: 50_000 + int(channel)%1000}
+			if code := errorCode(q.request(stun.MethodChannelBind, channelNumber(channel), peerAddress(peer))); code != want {
+				t.Errorf("legacy %v: channel %#x got %d, want %d", legacy, channel, code, want)
+			}
+		}
+		if !legacy {
+			continue
+		}
+		q.bindChannel(0x7ABC, relayed)
+		frame := []byte{0x7A, 0xBC, 0, 4, 'p', 'i', 'n', 'g'}
+		q.send(frame)
+		if got := q.receive(); !bytes.Equal(got, frame) {
+			t.Errorf("%x came back as %x", frame, got)
+		}
 	}
 }

@@ -130,8 +130,11 @@ func (q *raw) must(method stun.Method, setters ...stun.Setter) *stun.Message {
 
 func (q *raw) bindChannel(channel uint16, peer *net.UDPAddr) {
 	q.r.t.Helper()
-	number := stun.RawAttribute{Type: stun.AttrChannelNumber, Value: []byte{byte(channel >> 8), byte(channel), 0, 0}}
-	q.must(stun.MethodChannelBind, number, peerAddress(peer))
+	q.must(stun.MethodChannelBind, channelNumber(channel), peerAddress(peer))
+}
+
+func channelNumber(channel uint16) stun.Setter {
+	return stun.RawAttribute{Type: stun.AttrChannelNumber, Value: []byte{byte(channel >> 8), byte(channel), 0, 0}}
 }
 
 // errorCode returns a reply's error code, 0 if it has none.
