@@ -25,6 +25,7 @@ type packetLoop struct {
 	server  *Server
 	conn    *udp.Conn
 	local   netip.AddrPort
+	batch   *udp.Batch
 	worker  *relay.Worker
 	writer  *udp.Writer
 	from    control.From
@@ -42,6 +43,7 @@ func newPacketLoop(s *Server, conn *udp.Conn) *packetLoop {
 		server:  s,
 		conn:    conn,
 		local:   conn.LocalAddr(),
+		batch:   udp.NewBatch(listenBatch),
 		worker:  s.table.Borrow(),
 		writer:  udp.NewWriter(),
 		from:    control.From{Path: relay.Path{Packets: conn}},
@@ -55,18 +57,21 @@ func newPacketLoop(s *Server, conn *udp.Conn) *packetLoop {
 }
 
 // run serves until the socket is closed.
-func (l *packetLoop) run() error {
-	batch := udp.NewBatch(listenBatch)
-	for {
-		if err := l.conn.ReadBatch(batch); err != nil {
-			return closedOr(err)
-		}
-		now := l.server.table.Now()
-		for i := range batch.Packets {
-			l.packet(now, &batch.Packets[i])
-		}
-		l.flush()
+func (l *packetLoop) run() error { return closedOr(l.conn.Serve(l)) }
+
+// Borrow implements [udp.Borrower]. A socket that all clients share keeps its batch.
+func (l *packetLoop) Borrow() *udp.Batch { return l.batch }
+
+// Return implements [udp.Borrower].
+func (l *packetLoop) Return(*udp.Batch) {}
+
+// Handle implements [udp.Borrower].
+func (l *packetLoop) Handle(batch *udp.Batch) {
+	now := l.server.table.Now()
+	for i := range batch.Packets {
+		l.packet(now, &batch.Packets[i])
 	}
+	l.flush()
 }
 
 // packet relays a packet, or answers it.
