@@ -33,7 +33,7 @@ func newAllocator(t testing.TB) *allocator {
 	t.Helper()
 	a := &allocator{process: startProcess(t), allocate: make([][]byte, allocationRound)}
 	for range allocationRound {
-		q := a.raw("udp4", a.address)
+		q := a.rawFrom("127.0.0.2", "udp4", a.address) // not to take ports from the relay's address
 		q.login("bench")
 		a.clients = append(a.clients, q)
 	}
