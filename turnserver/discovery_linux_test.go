@@ -2,6 +2,8 @@ package turnserver
 
 import (
 	"context"
+	"math/rand/v2"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -12,22 +14,23 @@ import (
 	"hairpin/turnserver/udp"
 )
 
-// twoByTwo returns two loopback addresses with two ports that were just free on both.
+// twoByTwo returns two loopback addresses with two ports that were just free on both,
+// for UDP and TCP, and that the kernel gives to nobody who does not ask for them.
 func twoByTwo(t *testing.T) nat.Addresses {
 	t.Helper()
 	first, second := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")
 	set := nat.Addresses{IP: [2]nat.Address{{Local: first}, {Local: second}}}
 	for i := range set.Port {
 		for set.Port[i] == 0 {
-			conn, err := udp.Listen(netip.AddrPortFrom(first, 0), udp.Options{})
+			all := netip.AddrPortFrom(netip.IPv4Unspecified(), 20_000+rand.N(uint16(12_000)))
+			conn, err := udp.Listen(all, udp.Options{})
 			if err != nil {
-				t.Fatal(err)
+				continue
 			}
 			defer conn.Close()
-			port := conn.LocalAddr().Port()
-			if again, err := udp.Listen(netip.AddrPortFrom(second, port), udp.Options{}); err == nil {
-				defer again.Close()
-				set.Port[i] = port
+			if listener, err := net.Listen("tcp4", all.String()); err == nil {
+				defer listener.Close()
+				set.Port[i] = all.Port()
 			}
 		}
 	}
