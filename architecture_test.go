@@ -34,8 +34,8 @@ var own = map[string][]string{
 	"signaling":        {},
 	"web":              {"credentials"},
 	"cmd/hairpin": {
-		"credentials", "signaling", "turnserver", "turnserver/control", "turnserver/probe",
-		"turnserver/relay", "turnserver/stream", "web",
+		"credentials", "signaling", "turnserver", "turnserver/control", "turnserver/nat",
+		"turnserver/probe", "turnserver/relay", "turnserver/stream", "web",
 	},
 }
 

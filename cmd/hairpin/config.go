@@ -13,13 +13,14 @@ import (
 // written; [loadedConfig.resolve] says what addresses, files and profiles mean. Counts
 // and durations stand for themselves. It starts from [newServeConfig], never from zero.
 type serveConfig struct {
-	Listen          []string
-	RelayAddress    []string
-	ExternalAddress []string
-	RelayPorts      string
-	Offload         string
-	LegacyChannels  bool
-	DrainTimeout    time.Duration
+	Listen           []string
+	RelayAddress     []string
+	ExternalAddress  []string
+	AlternateAddress []string
+	RelayPorts       string
+	Offload          string
+	LegacyChannels   bool
+	DrainTimeout     time.Duration
 
 	Realm        string
 	SecretFile   string
@@ -112,6 +113,7 @@ func (c *serveConfig) table() []setting {
 		{groupNetwork, "listen", "ADDR", ":3478", restart, listAt(&c.Listen), "STUN and TURN over UDP and TCP on IP:PORT, or :PORT for all addresses"},
 		{groupNetwork, "relay_address", "IP", "", restart, listAt(&c.RelayAddress), "local address that relayed transport addresses are opened on, one per family (default the listener's, or the outgoing interface's)"},
 		{groupNetwork, "external_address", "IP", "", restart, listAt(&c.ExternalAddress), "address advertised instead, where a 1:1 NAT (a cloud) stands in front, one per family"},
+		{groupNetwork, "alternate_address", "IP[:PORT]", "", restart, listAt(&c.AlternateAddress), "second address to offer NAT behaviour discovery (RFC 5780) on, one per family (default two of --listen, if there are; its port the listener's plus one)"},
 		{groupNetwork, "relay_ports", "MIN-MAX", "49152-65535", restart, textAt(&c.RelayPorts), "ports of relayed transport addresses"},
 		{groupNetwork, "offload", "MODE", "auto", restart, choiceAt(&c.Offload, "auto", "off", "native", "generic"), "kernel data plane: this version relays in user space, so auto is off"},
 		{groupNetwork, "legacy_channels", switchArg, "false", restart, toggleAt(&c.LegacyChannels), "take channel numbers above 0x4FFF too, as clients of RFC 5766 choose them"},

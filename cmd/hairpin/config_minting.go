@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -14,9 +15,14 @@ func (r *resolver) resolveHTTP() {
 		r.fault(key, r.config.HTTP, err.Error(), "give --http IP:PORT, such as 127.0.0.1:8080")
 		return
 	}
-	for _, l := range r.Listen {
+	taken := slices.Clone(r.Listen)
+	for _, pair := range r.Discovery {
+		taken = append(taken, pair.listeners()...)
+	}
+	for _, l := range taken {
 		if collide(addr, l) {
 			r.fault(key, r.config.HTTP, fmt.Sprintf("takes what %v takes already", l), "give --http another port than --listen")
+			break
 		}
 	}
 	r.HTTP = addr

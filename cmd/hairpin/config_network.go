@@ -140,7 +140,7 @@ func (r *resolver) onePerFamily(key string, texts []string) []netip.Addr {
 		switch {
 		case err != nil:
 			r.fault(key, text, err.Error(), "give "+flag+" an IPv4 or an IPv6 address, without a port")
-		case addr.IsUnspecified() || addr.IsMulticast() || addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		case !isOneHost(addr):
 			r.fault(key, text, "is not the address of one host", "give "+flag+" an address that peers can send to")
 		case slices.ContainsFunc(addrs, sameFamily):
 			r.fault(key, text, "is the second of its family", "give "+flag+" at most one IPv4 and one IPv6 address")
@@ -149,6 +149,11 @@ func (r *resolver) onePerFamily(key string, texts []string) []netip.Addr {
 		}
 	}
 	return addrs
+}
+
+// isOneHost reports whether an address can be that of one host.
+func isOneHost(a netip.Addr) bool {
+	return !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
 // listenedOn returns the first address of each family that is listened on, or none if

@@ -79,6 +79,9 @@ func (r *resolver) resolveOwn() {
 	for _, l := range append(slices.Clone(r.Listen), r.HTTP) {
 		own = append(own, l.Addr())
 	}
+	for _, pair := range r.Discovery {
+		own = append(own, pair.alternate.Addr())
+	}
 	for _, p := range r.TrustedProxy {
 		if p.IsSingleIP() {
 			own = append(own, p.Addr())

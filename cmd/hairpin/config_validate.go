@@ -28,6 +28,10 @@ type settings struct {
 	// at most one of a family.
 	ExternalAddresses []netip.Addr
 
+	// Discovery are the addresses that NAT behaviour discovery is offered on, at most
+	// one pair of a family.
+	Discovery []addressPair
+
 	MinPort, MaxPort uint16 // of relayed transport addresses
 
 	// Secrets are never none. With RandomSecret they are one made up just now: whoever
@@ -66,6 +70,7 @@ func (c *loadedConfig) resolve(h configHost) (settings, error) {
 	r.resolveListen()
 	r.resolveRelay()
 	r.resolvePorts()
+	r.resolveAlternate()
 	r.resolveRealm()
 	r.resolveSecrets()
 	r.resolveHTTP()

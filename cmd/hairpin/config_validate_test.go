@@ -63,6 +63,45 @@ func TestFaults(t *testing.T) {
 		{"external address loopback", []string{"--external-address=127.0.0.1"}, nil, []string{`--external-address "127.0.0.1": is loopback`}},
 		{"two external addresses of a family", []string{"--external-address=203.0.113.7,203.0.113.8"}, nil, []string{`--external-address "203.0.113.8": is the second of its family;`}},
 
+		{"alternate address of nobody", []string{"--alternate-address=localhost"}, nil, []string{
+			`--alternate-address "localhost": is neither an IP address nor one with a port; give --alternate-address IP, IP:PORT or [IPv6]:PORT`,
+		}},
+		{"alternate address unspecified", []string{"--alternate-address=0.0.0.0:1"}, nil, []string{`--alternate-address "0.0.0.0:1": is not the address of one host;`}},
+		{"alternate address with port 0", []string{"--alternate-address=192.0.2.11:0"}, nil, []string{`--alternate-address "192.0.2.11:0": has port 0`}},
+		{"alternate address elsewhere", []string{"--alternate-address=203.0.113.7"}, nil, []string{
+			`--alternate-address "203.0.113.7": is no address of this host, which has 192.0.2.10; give --alternate-address a second address`,
+		}},
+		{"alternate address is the listener's", []string{"--listen=192.0.2.10:3478", "--alternate-address=192.0.2.10"}, nil, []string{
+			`--alternate-address "192.0.2.10": has nothing to be the alternate of: no other address of its family is listened on; give --listen`,
+		}},
+		{"alternate address is the relay address", []string{"--relay-address=192.0.2.10", "--alternate-address=192.0.2.10"}, nil, []string{
+			`--alternate-address "192.0.2.10": is the address it is to be the alternate of;`,
+		}},
+		{"alternate address of another family", []string{"--listen=192.0.2.10:3478", "--alternate-address=2001:db8::10"}, nil, []string{
+			`--alternate-address "2001:db8::10": has nothing to be the alternate of`,
+		}},
+		{"alternate address of another reach", []string{"--listen=192.0.2.10:3478", "--alternate-address=127.0.0.1"}, nil, []string{
+			`--alternate-address "127.0.0.1": is loopback and 192.0.2.10 is public, so who reaches one may not reach the other;`,
+		}},
+		{"alternate address with the listener's port", []string{"--listen=127.0.0.1:3478", "--alternate-address=127.0.0.2:3478"}, nil, []string{
+			`--alternate-address "127.0.0.2:3478": has the port of --listen, and discovery takes two; leave the port out`,
+		}},
+		{"alternate address of a port not known", []string{"--listen=127.0.0.1:0", "--alternate-address=127.0.0.2"}, nil, []string{
+			`--alternate-address "127.0.0.2": needs a listener whose port is known in advance; give --listen a port`,
+		}},
+		{"alternate address among the relay ports", []string{"--listen=127.0.0.1:3478", "--alternate-address=127.0.0.2:50000"}, nil, []string{
+			`--alternate-address "127.0.0.2:50000": takes port 50000, which is among the --relay-ports; give --alternate-address another port`,
+		}},
+		{"alternate address behind a 1:1 NAT", []string{"--listen=127.0.0.1:3478", "--alternate-address=127.0.0.2", "--external-address=203.0.113.7"}, nil, []string{
+			`--alternate-address "127.0.0.2": is not known outside, where --external-address stands for one address alone`,
+		}},
+		{"two alternate addresses of a family", []string{"--listen=127.0.0.1:3478", "--alternate-address=127.0.0.2,127.0.0.3"}, nil, []string{
+			`--alternate-address "127.0.0.3": is the second of its family;`,
+		}},
+		{"http on the alternate address", []string{"--listen=127.0.0.1:3478", "--alternate-address=127.0.0.2:8080"}, nil, []string{
+			`--http "127.0.0.1:8080": takes what 127.0.0.1:8080 takes already;`,
+		}},
+
 		{"relay ports one number", []string{"--relay-ports=50000"}, nil, []string{
 			`--relay-ports "50000": is not two port numbers with a - between; give --relay-ports MIN-MAX, such as 49152-65535`,
 		}},

@@ -111,16 +111,29 @@ func (v *service) build(s settings) (err error) {
 	if v.listener, err = net.Listen("tcp", s.HTTP.String()); err != nil {
 		return usageError(err, "choose another address with --http")
 	}
-	if v.turn, err = turnserver.New(v.turnConfig(s)); err != nil {
+	if err := v.buildTURN(s); err != nil {
 		_ = v.listener.Close()
-		return usageError(err, "choose other addresses with --listen, --relay-address and --relay-ports")
+		return err
 	}
-	v.ice = iceURIs(v.config.PublicHost, v.turn.Addrs(), relays(s))
 	if err := v.buildHTTP(s); err != nil {
 		v.turn.Close()
 		_ = v.listener.Close()
 		return usageError(err, "")
 	}
+	return nil
+}
+
+// buildTURN binds the relay. What only discovery listens on is not for calls.
+func (v *service) buildTURN(s settings) error {
+	config := v.turnConfig(s)
+	var err error
+	if config.Discovery, err = discoverySets(s.Discovery, config.Relays); err != nil {
+		return usageError(err, "give --listen or --relay-address the address that goes with it")
+	}
+	if v.turn, err = turnserver.New(config); err != nil {
+		return usageError(err, "choose other addresses with --listen, --alternate-address, --relay-address and --relay-ports")
+	}
+	v.ice = iceURIs(v.config.PublicHost, v.turn.Addrs().UDP[:len(s.Listen)], config.Relays)
 	return nil
 }
 

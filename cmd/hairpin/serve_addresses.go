@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"hairpin/turnserver"
 	"hairpin/turnserver/relay"
 	"hairpin/web"
 )
@@ -36,10 +35,10 @@ func outgoingAddresses() []netip.Addr {
 // iceURIs returns the URIs that clients are given (RFC 7064, RFC 7065): of the public
 // host if there is one, else of each address that is listened on. A listener on all
 // addresses is reached by those that are advertised for relaying.
-func iceURIs(publicHost string, addrs turnserver.Addrs, relays []relay.Address) web.ICE {
+func iceURIs(publicHost string, listening []netip.AddrPort, relays []relay.Address) web.ICE {
 	var ice web.ICE
 	var hosts []string
-	for _, at := range addrs.UDP {
+	for _, at := range listening {
 		port := portText(at.Port())
 		switch {
 		case publicHost != "":
