@@ -196,21 +196,25 @@ func (w *logWatcher) Write(p []byte) (int, error) {
 	}
 }
 
-func coturn(t *testing.T) server {
+// coturn is Debian's, with its defaults and the options given.
+func coturn(t *testing.T, name string, options ...string) server {
 	const binary = "/usr/bin/turnserver"
 	if _, err := os.Stat(binary); err != nil {
 		t.Skip("Debian's coturn is not installed: ", err)
 	}
 	return server{
-		name:    "coturn",
-		version: func(t *testing.T) string { return "coturn " + firstLine(t, binary, "--version") },
+		name:    name,
+		version: func(t *testing.T) string { return name + " " + firstLine(t, binary, "--version") },
 		start: func(t *testing.T, s *site, cpu string) bench.Process {
 			dir := t.TempDir()
-			process := run(t, s.pinned(cpu, binary, "-n", "--no-cli", "--no-tls", "--no-dtls",
+			arguments := []string{
+				"-n", "--no-cli", "--no-tls", "--no-dtls", "--no-stun-backward-compatibility",
 				"--use-auth-secret", "--static-auth-secret", secret, "--realm", "bench",
 				"--listening-ip", s.listenIP.String(), "--listening-port", strconv.Itoa(turnPort),
-				"--relay-ip", s.relayIP.String(), "--no-stun-backward-compatibility",
-				"--simple-log", "--log-file", filepath.Join(dir, "log"), "--pidfile", filepath.Join(dir, "pid")))
+				"--relay-ip", s.relayIP.String(),
+				"--simple-log", "--log-file", filepath.Join(dir, "log"), "--pidfile", filepath.Join(dir, "pid"),
+			}
+			process := run(t, s.pinned(cpu, binary, append(arguments, options...)...))
 			closeFleet(t, s.establish(t, 1)) // its requests are repeated until somebody listens
 			return process
 		},
