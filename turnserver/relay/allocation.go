@@ -26,6 +26,7 @@ type Allocation struct {
 	closed  atomic.Bool
 	peers   atomic.Pointer[peers]
 	counts  [directions]counter
+	group   atomic.Uint32 // where a worker has lately put packets for peers: a hint
 
 	mu sync.Mutex // serialises the replacement of peers
 }

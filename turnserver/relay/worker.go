@@ -131,7 +131,7 @@ func (w *Worker) toPeer(now Instant, a *Allocation, peer netip.AddrPort, p *udp.
 			return w.drop(DropDontFragment)
 		}
 	} else {
-		g := w.groupOf(Path{Packets: a.socket})
+		g := w.groupToPeers(a)
 		g.packets = append(g.packets, *p)
 	}
 	return w.count(a, ToPeer, p.End-p.Start)
@@ -216,14 +216,31 @@ func (w *Worker) send(a *Allocation, p *udp.Packet) {
 	g.packets = append(g.packets, *p)
 }
 
-// groupOf returns the group of what leaves by a path. There are as many as a batch has
-// paths, which is few, or one packet each.
+// groupOf returns the group of what goes back to a client by a path. There are few:
+// most clients share the listening sockets.
 func (w *Worker) groupOf(path Path) *group {
 	for i := range w.groups[:w.used] {
 		if w.groups[i].path == path {
 			return &w.groups[i]
 		}
 	}
+	return w.newGroup(path)
+}
+
+// groupToPeers returns the group of what leaves by an allocation's relay socket. A
+// batch may be from as many clients as it has packets, so that the allocation keeps a
+// hint where its group is. Should another worker have changed the hint, there will be
+// another group, which is sent later: packets stay in order.
+func (w *Worker) groupToPeers(a *Allocation) *group {
+	path := Path{Packets: a.socket}
+	if i := int(a.group.Load()); i < w.used && w.groups[i].path == path {
+		return &w.groups[i]
+	}
+	a.group.Store(uint32(w.used))
+	return w.newGroup(path)
+}
+
+func (w *Worker) newGroup(path Path) *group {
 	if w.used == len(w.groups) {
 		w.groups = append(w.groups, group{})
 	}
