@@ -11,12 +11,17 @@ import (
 	"hairpin/turnserver/stream"
 )
 
-// observe logs what becomes of allocations, and closes the connection of a client
-// whose allocation lapsed: it has nothing to wait for.
+// observe logs what becomes of allocations. It is called by one goroutine at a time.
 func (s *Server) observe(e control.Event) {
+	if e.Kind == control.Ended {
+		s.allocationEnded(e)
+	}
 	level := slog.LevelInfo
-	if e.User == s.config.QuietUser {
+	switch {
+	case e.User == s.config.QuietUser:
 		level = slog.LevelDebug
+	case !s.lines.allow(e.At, s.log):
+		return
 	}
 	if e.Kind == control.Allocated {
 		s.log.Log(context.Background(), level, "allocated", "user", e.User, "client", e.Client.String(),
@@ -27,6 +32,11 @@ func (s *Server) observe(e control.Event) {
 		"transport", e.Transport.String(), "relayed", e.Relayed.String(), "age", e.Age.Round(time.Millisecond),
 		"to_peer_packets", e.ToPeer.Packets, "to_peer_bytes", e.ToPeer.Bytes,
 		"to_client_packets", e.ToClient.Packets, "to_client_bytes", e.ToClient.Bytes)
+}
+
+// allocationEnded tells whoever waits for allocations to end, and closes the connection
+// of a client whose allocation lapsed: it has nothing to wait for.
+func (s *Server) allocationEnded(e control.Event) {
 	select {
 	case s.ended <- struct{}{}:
 	default:
@@ -34,6 +44,33 @@ func (s *Server) observe(e control.Event) {
 	if conn, ok := e.Path.Frames.(*stream.Conn); ok && e.End == control.EndExpired {
 		conn.Close()
 	}
+}
+
+// linesPerSecond bounds the log lines about allocations: a client may make and end
+// thousands of them a second.
+const linesPerSecond = 100
+
+// lineBudget lets linesPerSecond lines through. The zero value is ready. It is used by
+// one goroutine at a time.
+type lineBudget struct {
+	second        int64 // since 1970
+	lines, beyond int
+}
+
+// allow reports whether to write a line. With the first line of a later second it says
+// how many were left out.
+func (b *lineBudget) allow(now time.Time, log *slog.Logger) bool {
+	if second := now.Unix(); second != b.second {
+		if b.beyond > 0 {
+			log.Warn("lines about allocations were left out", "lines", b.beyond)
+		}
+		*b = lineBudget{second: second}
+	}
+	if b.lines++; b.lines <= linesPerSecond {
+		return true
+	}
+	b.beyond++
+	return false
 }
 
 // sampler lets one log line a second through for each reason, so that a client cannot

@@ -32,13 +32,13 @@ type Server struct {
 	table   *relay.Table
 	control *control.Server
 	policy  atomic.Pointer[control.Policy]
-	own     control.PolicyConfig // what SetPolicy fills in
 
 	packets   []*udp.Conn
 	streams   []*stream.Listener
 	discovery *discovery // nil if it is not offered
 	ports     []uint16   // of this host that are never peers
 	refusals  sampler
+	lines     lineBudget // used by observe alone
 	bindings  atomic.Uint64 // answered without the control plane
 	ended     chan struct{} // holds a token if an allocation has ended since it was last taken
 
@@ -74,7 +74,6 @@ func New(c Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.table = relay.NewTable(relay.Config{Addresses: c.Relays, OwnPeer: s.ownPeer})
-	s.own = ownAddresses(c)
 	policy, err := control.NewPolicy(s.fill(c.Policy))
 	if err != nil {
 		return nil, err
@@ -133,16 +132,28 @@ func (s *Server) listen(addr netip.AddrPort) error {
 	}
 }
 
-// listenOnce binds as many UDP sockets as share an address, and one for TCP.
+// listenOnce binds one socket for TCP and then as many for UDP as share an address. The
+// former is refused if another server has the port; the latter would take packets from
+// it.
 func (s *Server) listenOnce(addr netip.AddrPort) error {
-	bound := len(s.packets)
-	undo := func(err error) error {
-		for _, conn := range s.packets[bound:] {
-			_ = conn.Close()
-		}
-		s.packets = s.packets[:bound]
+	listener, err := stream.Listen("tcp", addr, s.config.Streams)
+	if err != nil {
 		return err
 	}
+	addr = netip.AddrPortFrom(addr.Addr(), listener.Addr().Port())
+	conns, err := s.listenPackets(addr)
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	s.packets = append(s.packets, conns...)
+	s.streams = append(s.streams, listener)
+	s.ports = append(s.ports, addr.Port())
+	return nil
+}
+
+// listenPackets binds the UDP sockets that share an address.
+func (s *Server) listenPackets(addr netip.AddrPort) (conns []*udp.Conn, err error) {
 	options := udp.Options{
 		ReusePort:     s.config.Sockets > 1,
 		PacketInfo:    addr.Addr().IsUnspecified(),
@@ -153,21 +164,17 @@ func (s *Server) listenOnce(addr netip.AddrPort) error {
 	for range s.config.Sockets {
 		conn, err := udp.Listen(addr, options)
 		if err != nil {
-			return undo(err)
+			for _, conn := range conns {
+				_ = conn.Close()
+			}
+			return nil, err
 		}
-		s.packets = append(s.packets, conn)
-		addr = netip.AddrPortFrom(addr.Addr(), conn.LocalAddr().Port())
+		conns = append(conns, conn)
 		if !conn.Capabilities().ReusePort {
 			break
 		}
 	}
-	listener, err := stream.Listen("tcp", addr, s.config.Streams)
-	if err != nil {
-		return undo(err)
-	}
-	s.streams = append(s.streams, listener)
-	s.ports = append(s.ports, addr.Port())
-	return nil
+	return conns, nil
 }
 
 // listenBuffer is the kernel's buffer for each listening socket, in bytes: a tenth of
@@ -177,7 +184,7 @@ const listenBuffer = 4 << 20
 // ownAddresses returns what the peer policy must know of this host: the addresses
 // that only the hairpin turn serves, and those that are never peers.
 func ownAddresses(c Config) control.PolicyConfig {
-	own := control.PolicyConfig{Own: slices.Clone(c.Policy.Own)}
+	var own control.PolicyConfig
 	for _, r := range c.Relays {
 		own.Relay = append(own.Relay, r.Local, r.Advertised)
 	}
@@ -195,8 +202,11 @@ func ownAddresses(c Config) control.PolicyConfig {
 	return own
 }
 
+// fill adds what the server itself knows to a policy: its relay addresses, and the
+// addresses this host has now.
 func (s *Server) fill(p control.PolicyConfig) control.PolicyConfig {
-	p.Own, p.Relay = s.own.Own, s.own.Relay
+	own := ownAddresses(s.config)
+	p.Own, p.Relay = slices.Concat(p.Own, own.Own), own.Relay
 	return p
 }
 
@@ -254,7 +264,9 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		s.drain()
 	case err = <-failed:
-		err = fmt.Errorf("a listening socket failed: %w", err)
+		if err != nil { // nil if it was Close
+			err = fmt.Errorf("a listening socket failed: %w", err)
+		}
 	}
 	s.Close()
 	readers.Wait()

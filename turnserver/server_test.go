@@ -409,6 +409,56 @@ func TestSetPolicyStopsTraffic(t *testing.T) { // SEC-05
 	}
 }
 
+func TestSetPolicyKeepsOwnAddresses(t *testing.T) { // SEC-08
+	r := start(t, nil)
+	database := netip.MustParseAddr("8.8.4.4")
+	if err := r.SetPolicy(control.PolicyConfig{Own: []netip.Addr{database}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.policy.Load().Check(database); got != control.PeerDeniedOwn {
+		t.Errorf("an address of the configuration is %v as a peer", got)
+	}
+}
+
+func TestCloseEndsRunInOrder(t *testing.T) {
+	r := start(t, nil)
+	r.Close()
+	r.wait()
+}
+
+// A server that cannot start must not have taken packets from the one that runs.
+func TestSecondServerOfAnAddressIsRefused(t *testing.T) {
+	r := start(t, nil)
+	_, err := New(Config{
+		Listen: r.Addrs().UDP, Credentials: r.secrets,
+		Relays: []relay.Address{{Local: loopback4, Advertised: loopback4}},
+	})
+	if err == nil {
+		t.Fatal("two servers have one address")
+	}
+	for range 20 { // from as many ports, which the kernel would spread
+		r.raw("udp4", r.udp()).request(stun.MethodBinding)
+	}
+}
+
+func TestLineBudget(t *testing.T) {
+	var b lineBudget
+	log := &syncBuffer{}
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	now, written := time.Unix(1000, 0), 0
+	for range 3 * linesPerSecond {
+		if b.allow(now, logger) {
+			written++
+		}
+	}
+	if written != linesPerSecond || log.String() != "" {
+		t.Errorf("%d lines in a second, and %q", written, log.String())
+	}
+	if !b.allow(now.Add(time.Second), logger) || !strings.Contains(log.String(), "lines=200") {
+		t.Errorf("the next second begins with %q", log.String())
+	}
+}
+
 func TestLogsAreQuiet(t *testing.T) { // SEC-22, SEC-38, SEC-40
 	log := &syncBuffer{}
 	r := start(t, func(c *Config) {

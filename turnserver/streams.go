@@ -51,5 +51,5 @@ func (s *streamSession) Frame(buf []byte, start, end int) {
 // Closed implements [stream.Session]: without its connection the five-tuple is gone,
 // and the allocation with it.
 func (s *streamSession) Closed(error) {
-	s.server.control.ClientGone(time.Now(), s.from.FiveTuple)
+	s.server.control.ClientGone(time.Now(), &s.from)
 }

@@ -39,7 +39,8 @@ func (c claim) release(now time.Time) { c.pool.release(c.port, now) }
 // wish is what an Allocate request asks for, checked.
 type wish struct {
 	family       byte
-	even, next   bool // EVEN-PORT, and its R bit
+	address      relay.Address // of that family; unset where there is a token
+	even, next   bool          // EVEN-PORT, and its R bit
 	token        *reservationToken
 	lifetime     time.Duration
 	secondFamily bool // ADDITIONAL-ADDRESS-FAMILY
@@ -140,7 +141,10 @@ func (q *request) wishFamily(w *wish) Reason {
 		w.family = requested[0]
 	}
 	w.secondFamily = haveAdditional
-	return None
+	if w.token != nil {
+		return None // the reservation has an address
+	}
+	return q.chooseAddress(w)
 }
 
 // lifetime returns the lifetime to grant for what the request asks, the credential's
@@ -157,14 +161,15 @@ func (q *request) lifetime() (time.Duration, bool) {
 	return max(DefaultLifetime, min(asked, q.server.config.MaxLifetime)), true
 }
 
-// relayAddress returns the address to lend a relayed transport address on.
-func (q *request) relayAddress(w *wish) (relay.Address, Reason) {
+// chooseAddress finds the address to lend a relayed transport address on (step 7).
+func (q *request) chooseAddress(w *wish) Reason {
 	for _, a := range q.server.config.Relays {
 		if familyOf(a.Local) == w.family {
-			return a, None
+			w.address = a
+			return None
 		}
 	}
-	return relay.Address{}, q.fail(codeUnsupportedFamily, UnsupportedFamily)
+	return q.fail(codeUnsupportedFamily, UnsupportedFamily)
 }
 
 // opened is a relay socket and what it holds.
@@ -190,11 +195,7 @@ func (q *request) obtain(w *wish) (o opened, token *reservationToken, refusal Re
 		}
 		return o, nil, None
 	}
-	address, refusal := q.relayAddress(w)
-	if refusal != None {
-		return o, nil, refusal
-	}
-	o, next, ok := q.open(address, w)
+	o, next, ok := q.open(w.address, w)
 	switch {
 	case !ok:
 		return o, nil, q.fail(codeInsufficientCapacity, NoPort)

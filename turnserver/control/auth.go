@@ -38,7 +38,7 @@ func (q *request) authenticate() Reason {
 		return q.fail(codeBadRequest, BadRequest)
 	case len(username) > maxUsername:
 		return q.fail(codeBadRequest, UsernameTooLong)
-	case len(realm) > maxRealm || len(nonce) > maxNonce:
+	case len(realm) > maxRealm || len(nonce) > maxNonce || len(q.Raw) > maxMessage:
 		return q.fail(codeBadRequest, BadRequest)
 	}
 	fresh := q.server.nonces.valid(nonce, q.from.Client, q.now)

@@ -379,14 +379,29 @@ func TestAllocationsEnd(t *testing.T) {
 		r := newRig(t, nil)
 		q, _ := r.dialTCP(alice)
 		relayed := q.as("alice").allocate()
-		r.server.ClientGone(r.now(), q.from.FiveTuple)
-		r.server.ClientGone(r.now(), q.from.FiveTuple)
+		r.server.ClientGone(r.now(), &q.from)
+		r.server.ClientGone(r.now(), &q.from)
 		if r.socketAt(relayed) != nil || len(r.server.users) > 0 {
 			t.Error("the allocation lives on")
 		}
 		if events := r.told(); len(events) != 2 || events[1].End != EndClientGone {
 			t.Errorf("told %+v", events)
 		}
-		r.server.ClientGone(r.now(), r.dial(bob).from.FiveTuple)
+		r.server.ClientGone(r.now(), &r.dial(bob).from)
+	})
+	t.Run("L26 a connection takes the place of one whose end comes late", func(t *testing.T) {
+		r := newRig(t, nil)
+		before, _ := r.dialTCP(alice)
+		old := before.as("alice").allocate()
+		after, _ := r.dialTCP(alice)
+		after.as("alice").want(437, stun.MethodRefresh) // what it finds is not its own
+		if r.socketAt(old) != nil {
+			t.Error("the replaced connection's allocation lives on")
+		}
+		relayed := after.allocate()
+		r.server.ClientGone(r.now(), &before.from)
+		if r.socketAt(relayed) == nil {
+			t.Error("the end of the old connection ended the new one's allocation")
+		}
 	})
 }

@@ -99,11 +99,12 @@ func (s *Server) Tick(now time.Time) {
 	})
 }
 
-// ClientGone ends the allocation of a five-tuple whose connection has ended.
-func (s *Server) ClientGone(now time.Time, ft relay.FiveTuple) {
+// ClientGone ends the allocation of a client whose connection has ended. That of a
+// newer connection from the same address stays: from says which connection it was.
+func (s *Server) ClientGone(now time.Time, from *From) {
 	s.mu.Lock()
 	defer s.unlock()
-	if a := s.allocations[ft]; a != nil {
+	if a := s.allocations[from.FiveTuple]; a != nil && a.Path() == from.Path {
 		s.endLocked(a, now, EndClientGone)
 	}
 }

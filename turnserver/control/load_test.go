@@ -179,7 +179,7 @@ var soakers = map[string]func(*soaker, *soaked){
 		for _, msg := range slices.Backward(s.requests) {
 			s.server.Handle(w.moment(s), &s.from, msg, nil)
 		}
-		s.server.ClientGone(s.now(), s.from.FiveTuple)
+		s.server.ClientGone(s.now(), &s.from)
 	},
 	"packets of the client": func(w *soaker, s *soaked) {
 		for range 5 {

@@ -73,7 +73,7 @@ func TestQuotas(t *testing.T) {
 // SEC-32: whatever the way an allocation ends, it is given back once, and told once.
 func TestEveryWayOut(t *testing.T) {
 	end := func(q *client) { q.want(0, stun.MethodRefresh, lifetime(0)) }
-	gone := func(q *client) { q.server.ClientGone(q.now(), q.from.FiveTuple) }
+	gone := func(q *client) { q.server.ClientGone(q.now(), &q.from) }
 	expire := func(q *client) { q.wait(601 * time.Second) }
 	for _, c := range []struct {
 		name string

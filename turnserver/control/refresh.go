@@ -18,11 +18,18 @@ type answer struct {
 }
 
 // lookup returns the allocation of the request's five-tuple, or nil. One whose
-// lifetime is over is ended on the spot.
+// lifetime is over is ended on the spot, and so is one of a connection that this one
+// has replaced before its end was noticed.
 func (q *request) lookup() *allocation {
 	a := q.server.allocations[q.from.FiveTuple]
-	if a != nil && !q.now.Before(a.Expires()) {
+	switch {
+	case a == nil:
+		return nil
+	case !q.now.Before(a.Expires()):
 		q.server.endLocked(a, q.now, EndExpired)
+		return nil
+	case a.Path().Frames != q.from.Path.Frames:
+		q.server.endLocked(a, q.now, EndClientGone)
 		return nil
 	}
 	return a

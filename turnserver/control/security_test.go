@@ -269,6 +269,13 @@ func TestReplayedCredentials(t *testing.T) {
 			}
 		}
 	})
+	t.Run("SEC-21 a long message", func(t *testing.T) {
+		q := newRig(t, nil).login(alice, "alice")
+		filler := stun.RawAttribute{Type: 0xFF01, Value: make([]byte, maxMessage)}
+		if got := q.do(stun.MethodAllocate, requestUDP, filler); got.code != 400 || got.shape() != "ERROR-CODE 4\n" {
+			t.Errorf("got %d with\n%s", got.code, got.shape())
+		}
+	})
 }
 
 // SEC-31: attributes without a value where the message ends, whatever its length.

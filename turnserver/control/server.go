@@ -31,6 +31,10 @@ const (
 	// answeredMax bounds how many such answers are remembered at once.
 	answeredMax = 1 << 16
 
+	// maxMessage is the longest request that an HMAC is computed over, in bytes: far
+	// more than any has, and a bound on what a stranger's costs.
+	maxMessage = 8 << 10
+
 	// openTries is how many ports are tried where other programs hold some.
 	openTries = 16
 )

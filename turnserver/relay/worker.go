@@ -267,6 +267,7 @@ func (w *Worker) Flush() {
 			}
 		}
 		g.path = Path{} // do not keep what may be closed
+		clear(g.packets)
 		clear(g.frames)
 	}
 	w.used = 0
