@@ -38,7 +38,7 @@ type Server struct {
 	discovery *discovery // nil if it is not offered
 	ports     []uint16   // of this host that are never peers
 	refusals  sampler
-	lines     lineBudget // used by observe alone
+	lines     lineBudget    // used by observe alone
 	bindings  atomic.Uint64 // answered without the control plane
 	ended     chan struct{} // holds a token if an allocation has ended since it was last taken
 
