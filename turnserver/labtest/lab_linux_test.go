@@ -93,11 +93,10 @@ func TestCommandRunsOnTheHostAndDiesWithTheTest(t *testing.T) {
 			t.Errorf("the host has interfaces %q: %v", lines, err)
 		}
 		cmd = h.Command("cat")
-		in, err := cmd.StdinPipe()
+		in, err := cmd.StdinPipe() // open until Wait, so that only a signal ends the program
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { in.Close() }) // after the test's context has ended
 		echo, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
