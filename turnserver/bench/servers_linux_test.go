@@ -170,8 +170,8 @@ func withoutSettings(environment []string) []string {
 // patience is how long anything may take. Only a failing test waits so long.
 const patience = 20 * time.Second
 
-// logWatcher takes a log in JSON, tells when it says "ready", and passes on what is out
-// of the ordinary.
+// logWatcher takes a log in JSON, tells when it says "ready", and passes on errors and
+// what is no log line.
 type logWatcher struct {
 	output io.Writer
 	ready  chan struct{}
@@ -186,7 +186,7 @@ func (w *logWatcher) Write(p []byte) (int, error) {
 			return len(p), nil
 		}
 		var entry struct{ Level, Msg string }
-		if err := json.Unmarshal(line, &entry); err != nil || entry.Level != "INFO" {
+		if err := json.Unmarshal(line, &entry); err != nil || entry.Level == "ERROR" {
 			fmt.Fprintf(w.output, "%s\n", line)
 		}
 		if entry.Msg == "ready" {
