@@ -9,8 +9,9 @@ import (
 )
 
 // CheckSDP reports, as a [*Refusal], why an offer or answer must not be forwarded: it is longer than
-// maxBytes, is not a session description (RFC 8866), or has an active section that is not protected
-// by DTLS or does not name a DTLS fingerprint (RFC 8122) and ICE credentials (RFC 8839).
+// maxBytes, is not a session description (RFC 8866), has more than 128 sections, or has an active
+// section that is not protected by DTLS or does not name a DTLS fingerprint (RFC 8122) and ICE
+// credentials (RFC 8839).
 //
 // It changes nothing: the text is forwarded as it came, and the browsers that set it check it again.
 func CheckSDP(text string, maxBytes int) error {
@@ -54,36 +55,65 @@ func hasSaneLines(text string) bool {
 	return true
 }
 
+// maxSections is far more than a call between browsers has.
+const maxSections = 128
+
+// section is what is to be known of a section. It is read once: every section of a bundle asks the
+// tagged one.
+type section struct {
+	parameters
+	mid              string
+	named            bool // it has a mid
+	rejected, isDTLS bool
+}
+
+func sectionOf(m *sdp.MediaDescription) section {
+	mid, named := m.Attribute("mid")
+	return section{parametersOf(m.Attributes), mid, named, isRejected(m), isDTLS(m)}
+}
+
 func checkSections(d *sdp.SessionDescription) *Refusal {
-	session := parametersOf(d.Attributes)
-	byMid := map[string]*sdp.MediaDescription{}
-	for _, m := range d.MediaDescriptions {
-		mid, named := m.Attribute("mid")
-		if _, twice := byMid[mid]; named && twice {
+	if len(d.MediaDescriptions) > maxSections {
+		return refuse(ReasonBadSDP, "The session description has more than 128 sections.")
+	}
+	sections := make([]section, len(d.MediaDescriptions))
+	byMid := map[string]section{}
+	for i, m := range d.MediaDescriptions {
+		s := sectionOf(m)
+		if _, twice := byMid[s.mid]; s.named && twice {
 			return refuse(ReasonBadSDP, "Two sections have the same mid.")
 		}
-		byMid[mid] = m
+		if s.named {
+			byMid[s.mid] = s
+		}
+		sections[i] = s
 	}
+	session := parametersOf(d.Attributes)
 	tags := bundleTags(d)
-	for _, m := range d.MediaDescriptions {
-		if isRejected(m) {
-			continue
+	for _, s := range sections {
+		levels := []parameters{s.parameters, session}
+		tag, bundled := tags[s.mid]
+		if tagged, known := byMid[tag]; s.named && bundled && known && !tagged.rejected {
+			levels = []parameters{s.parameters, tagged.parameters, session}
 		}
-		if !isDTLS(m) {
-			return refuse(ReasonSDPNotDTLS, "A section does not use DTLS, or carries keys in the session description.")
+		if refusal := checkSection(s, levels); refusal != nil {
+			return refusal
 		}
-		levels := []parameters{parametersOf(m.Attributes), session}
-		if mid, named := m.Attribute("mid"); named {
-			if tagged := byMid[tags[mid]]; tagged != nil && !isRejected(tagged) {
-				levels = []parameters{levels[0], parametersOf(tagged.Attributes), session}
-			}
-		}
-		if !isSound(levels, func(p parameters) soundness { return p.fingerprint }) {
-			return refuse(ReasonSDPFingerprint, "A section has no sound DTLS fingerprint.")
-		}
-		if !isSound(levels, func(p parameters) soundness { return p.ice }) {
-			return refuse(ReasonSDPNoICE, "A section has no sound ice-ufrag and ice-pwd.")
-		}
+	}
+	return nil
+}
+
+// checkSection checks a section by the levels that may speak of its transport, the closest first.
+func checkSection(s section, levels []parameters) *Refusal {
+	switch {
+	case s.rejected:
+		return nil
+	case !s.isDTLS:
+		return refuse(ReasonSDPNotDTLS, "A section does not use DTLS, or carries keys in the session description.")
+	case !isSound(levels, func(p parameters) soundness { return p.fingerprint }):
+		return refuse(ReasonSDPFingerprint, "A section has no sound DTLS fingerprint.")
+	case !isSound(levels, func(p parameters) soundness { return p.ice }):
+		return refuse(ReasonSDPNoICE, "A section has no sound ice-ufrag and ice-pwd.")
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/pion/sdp/v3"
 )
 
 const testSDPBytes = 48 << 10
@@ -59,6 +62,7 @@ func TestCheckSDP(t *testing.T) {
 	}{
 		"one section":                      {whole, ""},
 		"no section":                       {testSession, ""},
+		"as many sections as may be":       {bundledSections(maxSections, 1), ""},
 		"all at session level":             {testSession + testICECredentials + testFingerprint + testAudio, ""},
 		"SAVP":                             {with("SAVPF", "SAVP"), ""},
 		"over TCP":                         {with("UDP/TLS", "TCP/DTLS"), ""},
@@ -87,6 +91,7 @@ func TestCheckSDP(t *testing.T) {
 		"an indented line":       {with("a=ice-ufrag", " a=ice-ufrag"), ReasonBadSDP},
 		"markup for a line":      {with("s=-\r\n", "s=-\r\n</script>\r\n"), ReasonBadSDP},
 		"a bad port":             {with("audio 9 ", "audio 65536 "), ReasonBadSDP},
+		"one section too many":   {bundledSections(maxSections+1, 1), ReasonBadSDP},
 		"one mid twice":          {whole + testVideo + "a=mid:0\r\n" + testICECredentials + testFingerprint, ReasonBadSDP},
 		"a page of attributes":   {whole + strings.Repeat("a=x\r\n", testSDPBytes/5), ReasonSDPTooLarge},
 		"one attribute too long": {whole + "a=" + strings.Repeat("x", testSDPBytes) + "\r\n", ReasonSDPTooLarge},
@@ -113,6 +118,7 @@ func TestCheckSDP(t *testing.T) {
 		"bundled, tagged has none":     {bundle + testAudio + "a=mid:0\r\n" + testICECredentials + testVideo + "a=mid:1\r\n" + testICECredentials + testFingerprint, ReasonSDPFingerprint},
 		"bundle-only, tagged rejected": {bundle + "m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n" + testICECredentials + testFingerprint + "m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=bundle-only\r\n", ReasonSDPFingerprint},
 		"bundle-only in no group":      {whole + "m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=bundle-only\r\n", ReasonSDPFingerprint},
+		"in no group, one has no mid":  {testSession + testAudio + testICECredentials + testFingerprint + testVideo + "a=mid:1\r\n" + testICECredentials, ReasonSDPFingerprint},
 
 		"no ICE":                    {with(testICECredentials, ""), ReasonSDPNoICE},
 		"no ufrag":                  {with("a=ice-ufrag:jjBN\r\n", ""), ReasonSDPNoICE},
@@ -134,6 +140,44 @@ func TestCheckSDP(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// bundledSections is a description of n sections that share the transport of the first, which has the
+// given number of fingerprints.
+func bundledSections(n, fingerprints int) string {
+	group := "a=group:BUNDLE"
+	sections := testAudio + "a=mid:0\r\n" + testICECredentials + strings.Repeat(testFingerprint, fingerprints)
+	for i := range n {
+		group += fmt.Sprintf(" %d", i)
+		if i > 0 {
+			sections += fmt.Sprintf("%sa=mid:%d\r\n", testVideo, i)
+		}
+	}
+	return testSession + group + "\r\n" + sections
+}
+
+// The tagged section's fingerprints are read once, however many sections ask for them. Allocations
+// stand for work: to read a fingerprint takes some.
+func TestCheckSDPReadsFingerprintsOnce(t *testing.T) {
+	allocs := func(sections, fingerprints int) float64 {
+		var d sdp.SessionDescription
+		if err := d.UnmarshalString(bundledSections(sections, fingerprints)); err != nil {
+			t.Fatal(err)
+		}
+		return testing.AllocsPerRun(5, func() {
+			if refusal := checkSections(&d); refusal != nil {
+				t.Fatal(refusal)
+			}
+		})
+	}
+	const many = 180
+	read := allocs(1, many) - allocs(1, 1)
+	if read < many-1 {
+		t.Fatalf("%d fingerprints take %v allocations, so that these do not count them", many, read)
+	}
+	if again := allocs(maxSections, many) - allocs(maxSections, 1); again > 2*read {
+		t.Errorf("%d fingerprints take %v allocations for one section, and %v for %d", many, read, again, maxSections)
 	}
 }
 
