@@ -12,12 +12,22 @@ import (
 // checkOrigins refuses entries that could never match, or would match everybody.
 func checkOrigins(origins []string) error {
 	for _, o := range origins {
-		u, err := url.Parse(o)
-		if err != nil || u.Host == "" || o != u.Scheme+"://"+u.Host || strings.Contains(u.Host, "*") {
+		if !isOrigin(o) {
 			return fmt.Errorf("allowed origin %q: write it as browsers send it, like https://app.example.com or http://localhost:3000", o)
 		}
 	}
 	return nil
+}
+
+// isOrigin reports whether s is an origin as browsers write it (RFC 6454, section 6.2): in lower case,
+// without a path and without a port that the scheme implies.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || s != strings.ToLower(s) || strings.Contains(s, "*") {
+		return false
+	}
+	implied, known := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	return known && u.Port() != implied && s == u.Scheme+"://"+u.Host && !strings.HasSuffix(u.Host, ":")
 }
 
 // originAllowed decides from the handshake alone. CORS does not apply to WebSocket, so this is all that
