@@ -24,10 +24,11 @@
 // A joiner gets room-users, then ice-servers, and ice-servers again before they expire; the others get
 // user-joined, and user-left however the member ended. The server makes the ids and stamps them on
 // what it forwards; a message names its addressee's id or goes to all other members, and never leaves
-// its room. The SDP and the candidate arrive as they were sent; members of a message that this package
-// does not know are not forwarded. What is refused is answered by an error message with a [Reason]; the
-// reason also says whether, and with which code, the socket is closed then. One socket joins one room,
-// once; leave closes it with 1000.
+// its room. The SDP arrives as it was sent, and so does the candidate, with whatever members the object
+// has; other members that this package does not know, of a message or of a description, are not
+// forwarded. What is refused is answered by an error message with a [Reason]; the reason also says
+// whether, and with which code, the socket is closed then. One socket joins one room, once; leave
+// closes it with 1000.
 //
 // # Who may connect
 //

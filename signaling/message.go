@@ -151,7 +151,7 @@ func parseDescription(o object, as Type, limits Limits) (Description, *Refusal) 
 	return Description{Type: kind, SDP: text}, nil
 }
 
-// forward is m as its addressees get it: only what was checked, and the sender as we know it.
+// forward is m as its addressees get it: nothing but what m holds, and the sender as we know it.
 func (m Message) forward(from ClientID) []byte {
 	out := struct {
 		Type      Type            `json:"type"`
