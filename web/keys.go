@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -153,27 +152,6 @@ func checkKeys(keys []Key, faults int) error {
 		holder[key.digest] = key.name
 	}
 	return nil
-}
-
-// ReadKeysFile reads a file of API keys as [ParseKeys] does. The warning is empty
-// unless users of this machine other than the owner may read the file.
-func ReadKeysFile(path string) (keys []Key, warning string, err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, "", fmt.Errorf("API keys: %w", err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, "", fmt.Errorf("API keys: %w", err)
-	}
-	if keys, err = ParseKeys(file); err != nil {
-		return nil, "", fmt.Errorf("API keys in %s: %w", path, err)
-	}
-	if readableByOthers(info) {
-		warning = fmt.Sprintf("%s holds API keys and may be read by others (mode %04o): chmod 600 %s", path, info.Mode().Perm(), path)
-	}
-	return keys, warning, nil
 }
 
 // Keys are the API keys that may mint. They can be replaced while requests are served.

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -56,34 +54,6 @@ func TestParseKeys(t *testing.T) {
 				t.Errorf("error %q, which should name %q and no key", err, c.where)
 			}
 		})
-	}
-}
-
-func TestReadKeysFile(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "keys")
-	if _, _, err := ReadKeysFile(file); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no file: %v", err)
-	}
-	if _, _, err := ReadKeysFile(t.TempDir()); err == nil {
-		t.Error("a directory was read")
-	}
-	write := func(text string, mode os.FileMode) {
-		t.Helper()
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(file, mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("alice:short", 0o600)
-	if _, _, err := ReadKeysFile(file); !errors.Is(err, ErrKeyTooShort) || !strings.Contains(err.Error(), file) {
-		t.Errorf("bad file: %v", err)
-	}
-	write("alice:"+aliceKey, 0o600)
-	keys, warning, err := ReadKeysFile(file)
-	if err != nil || len(keys) != 1 || warning != "" {
-		t.Errorf("good file: %v, %q, %v", keys, warning, err)
 	}
 }
 
