@@ -35,7 +35,7 @@ var own = map[string][]string{
 	"web":              {"credentials"},
 	"cmd/hairpin": {
 		"credentials", "signaling", "turnserver", "turnserver/control", "turnserver/nat",
-		"turnserver/probe", "turnserver/relay", "turnserver/stream", "web",
+		"turnserver/probe", "turnserver/relay", "turnserver/stream", "turnserver/wire", "web",
 	},
 }
 

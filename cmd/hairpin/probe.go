@@ -42,11 +42,10 @@ func newProbe(d deps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "probe URI...",
 		Short: "Test STUN and TURN servers of any vendor, and say what is wrong",
-		Long: `Test STUN and TURN servers of any vendor, and say in words what was found.
-
-A credential is --username with a password, or is minted from a secret; neither
-is taken from the command line. Exit codes: 0 no fault found, 1 a fault found or
-not all tried, 2 wrong usage, 3 a server does not answer.`,
+		Long: `Test STUN and TURN servers of any vendor, and say in words what was found. A
+password, or a secret to mint one from, is never taken from the command line.
+Exit codes: 0 no fault found, 1 a fault found or not all tried, 2 wrong usage,
+3 a server does not answer.`,
 		Example: `  hairpin probe --secret-file secrets turn:turn.example.org stun:192.0.2.1
   hairpin probe --username alice --password-file - turns:turn.example.org < pw`,
 		Args: cobra.ArbitraryArgs,
@@ -65,6 +64,7 @@ not all tried, 2 wrong usage, 3 a server does not answer.`,
 	flags.StringVar(&o.caFile, "ca-file", "", "`FILE` with root certificates to trust")
 	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "longest `TIME` for each URI")
 	flags.BoolVar(&o.json, "json", false, "print as JSON")
+	cmd.AddCommand(newProbeNAT(d))
 	return cmd
 }
 

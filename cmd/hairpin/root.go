@@ -126,7 +126,7 @@ fault, 2 wrong usage or configuration, 3 could not reach what was asked for.`,
 
 // usageTemplate is cobra's, without what a screen has no room for.
 const usageTemplate = `Usage:
-  {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}{{if .HasExample}}
+  {{if .Annotations.group}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}{{if .HasExample}}
 
 Examples:
 {{.Example}}{{end}}{{if .HasAvailableSubCommands}}
@@ -138,9 +138,14 @@ Flags:
 {{.LocalFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}
 `
 
+// groupMark is the annotation, which the template of the help reads, of a command that
+// only groups others.
+const groupMark = "group"
+
 // groupOnly makes cmd one that only groups others: alone, or with a verb it does not
 // have, it is wrong usage.
 func groupOnly(cmd *cobra.Command) {
+	cmd.Annotations = map[string]string{groupMark: "yes"}
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.SuggestionsMinimumDistance = 2
 	cmd.RunE = needVerb
@@ -166,7 +171,7 @@ func needVerb(cmd *cobra.Command, args []string) error {
 // flagError is wrong usage. A flag of a command that does not exist is not the fault
 // to tell of.
 func flagError(cmd *cobra.Command, err error) error {
-	if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 {
+	if args := cmd.Flags().Args(); cmd.Annotations[groupMark] != "" && len(args) > 0 {
 		return needVerb(cmd, args)
 	}
 	return usageError(err, seeHelp(cmd))

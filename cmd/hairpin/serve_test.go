@@ -98,7 +98,13 @@ func startServe(t *testing.T, args ...string) *served {
 // runServe runs the program with an environment that configures nothing.
 func runServe(t *testing.T, args ...string) *served {
 	t.Helper()
-	s := &served{t: t, cmd: exec.Command(program(t), args...), ended: make(chan error, 1)}
+	return followServe(t, exec.Command(program(t), args...))
+}
+
+// followServe runs a command for the program.
+func followServe(t *testing.T, cmd *exec.Cmd) *served {
+	t.Helper()
+	s := &served{t: t, cmd: cmd, ended: make(chan error, 1)}
 	s.stdout, s.log = make(chan string, 64), make(chan logLine, 4096)
 	s.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, variablePrefix) })
 	stdout, _ := s.cmd.StdoutPipe() // these fail only if they were called before
