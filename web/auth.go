@@ -6,52 +6,48 @@ import (
 	"time"
 )
 
-// caller is who asks for a credential.
-type caller struct {
-	account string // what the rate is counted on: a holder of keys, or a network
-	keyless bool
-}
+// caller is who asks for a credential, as far as the rate tells callers apart: a holder
+// of keys, or a network.
+type caller string
 
 // byKey returns the holder of the key that the request bears, or of other, where a
 // route takes a key from elsewhere and there is no header.
 func (h *Handler) byKey(r *http.Request, other string) (caller, *refusal) {
 	key, no := bearer(r)
 	if no != nil {
-		return caller{}, no
+		return "", no
 	}
 	if key == "" {
 		key = other
 	}
 	if key == "" {
-		return caller{}, h.denyMissingKey()
+		return "", h.denyMissingKey()
 	}
 	name, no := h.holder(r, key)
 	if no != nil {
-		return caller{}, no
+		return "", no
 	}
-	return caller{account: "key " + name}, nil
+	return caller("key " + name), nil
 }
 
-// byKeyOrDemo is byKey, but without any key, the caller may be one that demo mode
-// lets in.
+// byKeyOrDemo is byKey, but without any key, the caller may be one of this machine
+// where demo mode is on.
 func (h *Handler) byKeyOrDemo(r *http.Request) (caller, *refusal) {
 	if h.config.Demo == DemoOff || len(r.Header.Values("Authorization")) > 0 {
 		return h.byKey(r, "")
 	}
-	if h.config.Demo == DemoLocal {
-		if no := h.refuseRemote(r); no != nil {
-			return caller{}, no
-		}
+	if no := h.refuseRemote(r); no != nil {
+		return "", no
 	}
 	if isForeignFetch(r) && !h.isAllowedOrigin(r) {
-		return caller{}, denyOrigin()
+		return "", denyOrigin()
 	}
-	return caller{account: "network " + network(h.clientAddr(r)).String(), keyless: true}, nil
+	return caller("network " + network(h.clientAddr(r)).String()), nil
 }
 
 // spend counts a request on the caller's rate.
 func (h *Handler) spend(who caller) *refusal {
-	return denyRate(h.minted.spend(who.account, h.config.Now()),
+	return denyRate(h.minted.spend(who, h.config.Now()),
 		"This key or address asks too often. Keep a credential for as long as its ttl says.")
 }
 
@@ -105,10 +101,10 @@ func bearer(r *http.Request) (string, *refusal) {
 	return token, nil
 }
 
-// keepLocal refuses, in local demo mode, what is not of this machine and bears no key:
+// keepLocal refuses, in demo mode, what is not of this machine and bears no key:
 // for routes that are as open as the API then, and do not check that themselves.
 func (h *Handler) keepLocal(next http.HandlerFunc) http.HandlerFunc {
-	if h.config.Demo != DemoLocal {
+	if h.config.Demo == DemoOff {
 		return next
 	}
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -16,7 +15,7 @@ const (
 	localhost = "Host: localhost:8080"
 )
 
-// demo says what is answered without a key in one mode.
+// demoCase is what is answered without a key in one mode.
 type demoCase struct {
 	name    string
 	line    string
@@ -95,39 +94,11 @@ func TestDemoLocal(t *testing.T) {
 	})
 }
 
-func TestDemoAnyone(t *testing.T) {
-	const ice = "GET /v1/ice-servers"
-	runDemo(t, DemoAnyone, []demoCase{
-		{"a stranger", ice, "", nil, ""},
-		{"proxied", ice, "", []string{"X-Forwarded-For: 192.0.2.9"}, ""},
-		{"a stranger's name", ice + "?user=alice", "", nil, ReasonMissingKey},
-		{"bad ttl", ice + "?ttl=x", "", nil, ReasonBadTTL},
-		{"foreign origin", ice, "", []string{"Origin: https://evil.example"}, ReasonOriginDenied},
-		{"foreign page", ice, "", []string{"Sec-Fetch-Site: cross-site"}, ReasonOriginDenied},
-		{"wrong key", ice, "", []string{"Authorization: Bearer wrong"}, ReasonUnknownKey},
-		{"credentials take a key", "POST /v1/credentials", "", nil, ReasonMissingKey},
-		{"turn takes a key", "GET /turn?service=turn", "", nil, ReasonMissingKey},
-		{"page", "GET /", "", nil, ""},
-		{"rooms", "GET /v1/signal", "", nil, ""},
-		{"metrics take a key", "GET /metrics", "", nil, ReasonMissingKey},
-	})
-
-	h := newHandler(t, func(c *Config) { c.Demo = DemoAnyone })
-	for _, c := range []struct {
-		headers []string
-		want    int
-	}{{nil, 3600}, {[]string{bearerAlice}, 86400}} {
-		w := do(t, h, request{line: "GET /v1/ice-servers?ttl=86400", headers: c.headers})
-		var answer iceServersAnswer
-		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.TTL != c.want {
-			t.Errorf("%v: ttl %d, %v; want %d", c.headers, answer.TTL, err, c.want)
-		}
-	}
-}
-
 func TestDemoOff(t *testing.T) {
 	runDemo(t, DemoOff, []demoCase{
 		{"local", "GET /v1/ice-servers", local, []string{localhost}, ReasonMissingKey},
+		{"credentials", "POST /v1/credentials", "", nil, ReasonMissingKey},
+		{"metrics", "GET /metrics", "", nil, ReasonMissingKey},
 		{"page, under any name, which joins with a key", "GET /", "", nil, ""},
 		{"rooms, which ask for the key themselves", "GET /v1/signal", "", nil, ""},
 	})
@@ -185,25 +156,45 @@ func TestKeyRate(t *testing.T) {
 	}
 }
 
-// Without a key, the rate is an address's, or an IPv6 network's.
+// Without a key, the rate is an address's.
 func TestDemoRate(t *testing.T) {
 	h := newHandler(t, func(c *Config) {
-		c.Demo = DemoAnyone
+		c.Demo = DemoLocal
 		c.KeyRate = Rate{PerSecond: 1, Burst: 1}
 	})
 	for _, c := range []struct {
 		remote string
 		want   Reason
 	}{
-		{"192.0.2.1:1", ""},
-		{"192.0.2.1:2", ReasonRateLimited},
-		{"[::ffff:192.0.2.1]:3", ReasonRateLimited},
-		{"192.0.2.2:1", ""},
-		{"[2001:db8::1]:1", ""},
-		{"[2001:db8::2]:1", ReasonRateLimited},
-		{"[2001:db8:0:1::1]:1", ""},
+		{"127.0.0.1:1", ""},
+		{"127.0.0.1:2", ReasonRateLimited},
+		{"[::ffff:127.0.0.1]:3", ReasonRateLimited},
+		{"127.0.0.2:1", ""},
+		{"[::1]:1", ""},
+		{"[::1]:2", ReasonRateLimited},
 	} {
-		w := do(t, h, request{line: "GET /v1/ice-servers", remote: c.remote})
+		w := do(t, h, request{line: "GET /v1/ice-servers", remote: c.remote, headers: []string{localhost}})
+		if got := reasonOf(t, w); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.remote, got, c.want)
+		}
+	}
+}
+
+// An IPv6 client cannot go on guessing from the other addresses of its /64.
+func TestFailureRateOfNetwork(t *testing.T) {
+	h := newHandler(t, func(c *Config) { c.FailureRate = Rate{PerSecond: 1, Burst: 1} })
+	for _, c := range []struct {
+		remote string
+		want   Reason
+	}{
+		{"[2001:db8::1]:1", ReasonUnknownKey},
+		{"[2001:db8::2]:1", ReasonRateLimited},
+		{"[2001:db8:0:1::1]:1", ReasonUnknownKey},
+		{"192.0.2.1:1", ReasonUnknownKey},
+		{"[::ffff:192.0.2.1]:2", ReasonRateLimited},
+		{"192.0.2.2:1", ReasonUnknownKey},
+	} {
+		w := do(t, h, request{line: "GET /v1/ice-servers", remote: c.remote, headers: []string{"Authorization: Bearer wrong"}})
 		if got := reasonOf(t, w); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.remote, got, c.want)
 		}

@@ -73,10 +73,10 @@ func (h *Handler) refuseRemote(r *http.Request) *refusal {
 	switch {
 	case forwarded:
 		return deny(ReasonNotLocal, "A proxy forwarded this request, so it does not come from this machine. "+
-			"Send an API key, or start the server with --demo if everyone who reaches the proxy may use the relay.")
+			"Send an API key of the server's --api-keys-file. A server behind a proxy is best started with --demo=false.")
 	case !parseAddr(r.RemoteAddr).IsLoopback():
 		return deny(ReasonNotLocal, "This request comes from another machine. "+
-			"Send an API key, or start the server with --demo if everyone who reaches it may use the relay.")
+			"Send an API key of the server's --api-keys-file.")
 	case !h.isHost(r.Host):
 		return deny(ReasonHostDenied, "The Host of this request is neither localhost nor a loopback address nor --public-host. "+
 			"Open http://localhost with the same port.")

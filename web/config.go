@@ -29,7 +29,7 @@ const (
 	// loopback; on another, it shuts out everyone else who has no key.
 	DemoLocal
 
-	// DemoAnyone is everyone who reaches the listener: an open relay to them.
+	// DemoAnyone is refused by [New]: it would make an open relay.
 	DemoAnyone
 )
 
@@ -153,7 +153,7 @@ func (c Config) validate() error {
 	}
 	fault(c.Mint == nil, "web: no way to mint credentials")
 	fault(c.Ready == nil, "web: no readiness check")
-	fault(c.Demo < DemoOff || c.Demo > DemoAnyone, "web: demo mode %d does not exist", c.Demo)
+	fault(c.Demo < DemoOff || c.Demo > DemoLocal, "web: demo mode %d does not exist", c.Demo)
 	fault(len(c.ICE.TURN) == 0, "web: no turn: URI to hand out")
 	fault(c.DefaultTTL < credentials.MinTTL || c.DefaultTTL > c.MaxTTL,
 		"web: default lifetime %v is not between 1s and the longest, %v", c.DefaultTTL, c.MaxTTL)
@@ -179,7 +179,7 @@ func (r Rate) valid() bool {
 // §6.2): lower case, no path, and no port that the scheme implies.
 func isOrigin(s string) bool {
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil || s != strings.ToLower(s) || strings.Contains(s, "*") {
+	if err != nil || u.Hostname() == "" || s != strings.ToLower(s) || strings.Contains(s, "*") {
 		return false
 	}
 	implied := map[string]string{"http": "80", "https": "443"}

@@ -16,18 +16,14 @@
 // # Who may ask for credentials
 //
 // A credential lets its holder relay traffic, so one is given to the holder of an API
-// key ([Keys]) and to nobody else, with one exception, demo mode ([Demo]). In it, and
-// only for GET /v1/ice-servers, the key may be left out:
-//
-//   - with [DemoLocal], by a request from this machine: the connection comes from
-//     loopback, no proxy forwarded it, and its Host names loopback or one of
-//     [Config.PublicHosts]. The last rule stops a web page whose name was rebound to
-//     127.0.0.1. Other requests without a key are refused on all routes but the two
-//     of health, because the pages and the rooms are as open as the API then. A proxy
-//     on this machine that adds no header of its own and asks for 127.0.0.1 cannot be
-//     told from a user of it: behind one, demo mode has to be off.
-//   - with [DemoAnyone], by anyone, for a random user, and for no longer than
-//     [Config.DefaultTTL].
+// key ([Keys]) and to nobody else, with one exception: with [DemoLocal], a request from
+// this machine may leave the key out, for GET /v1/ice-servers only. It is from this
+// machine if the connection comes from loopback, no proxy forwarded it, and its Host
+// names loopback or one of [Config.PublicHosts]. The last rule stops a web page whose
+// name was rebound to 127.0.0.1. Other requests without a key are refused on all routes
+// but the two of health, because the pages and the rooms are as open as the API then. A
+// proxy on this machine that adds no header of its own and asks for 127.0.0.1 cannot be
+// told from a user of it: behind one, demo mode has to be off.
 //
 // The call page itself is served in every mode. Where there is no demo, joining a room
 // on it takes a key or a token, which [Config.Signal] checks.

@@ -37,7 +37,7 @@ type Handler struct {
 	metrics    *metrics
 	scrape     http.Handler
 	ready      *readiness
-	minted     *budget[string]       // by caller.account
+	minted     *budget[caller]
 	failures   *budget[netip.Prefix] // by network
 	clientAddr func(*http.Request) netip.Addr
 }
@@ -57,7 +57,7 @@ func New(config Config) (*Handler, error) {
 		pages:      pages,
 		metrics:    newMetrics(),
 		ready:      &readiness{check: config.Ready, now: config.Now, logger: config.Logger},
-		minted:     newBudget[string](config.KeyRate),
+		minted:     newBudget[caller](config.KeyRate),
 		failures:   newBudget[netip.Prefix](config.FailureRate),
 		clientAddr: ClientAddr(config.TrustedProxies),
 	}

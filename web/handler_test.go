@@ -16,7 +16,7 @@ import (
 
 func TestConfigFaults(t *testing.T) {
 	_, err := New(Config{
-		Demo:           DemoAnyone + 1,
+		Demo:           DemoLocal + 1,
 		DefaultTTL:     2 * time.Hour,
 		MaxTTL:         time.Hour,
 		KeyRate:        Rate{PerSecond: 1},
@@ -54,7 +54,7 @@ func TestIsOrigin(t *testing.T) {
 		"https://good.example/": false, "https://good.example/a": false, "https://good.example?a": false,
 		"https://good.example#a": false, "https://a@good.example": false, "https://good.example:443": false,
 		"http://good.example:80": false, "https://Good.example": false, "ftp://good.example": false,
-		"https://good.example:": false, "chrome-extension://abc": false, "//good.example": false,
+		"https://good.example:": false, "https://:8443": false, "chrome-extension://abc": false, "//good.example": false,
 	} {
 		if got := isOrigin(origin); got != want {
 			t.Errorf("%q: %v", origin, got)

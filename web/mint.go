@@ -55,9 +55,6 @@ func (h *Handler) getICEServers(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ask, no := h.parseValues(query, "user")
-	if no == nil && who.keyless && h.config.Demo == DemoAnyone {
-		no = h.curb(&ask)
-	}
 	if no != nil {
 		h.refuse(w, no)
 		return
@@ -69,16 +66,6 @@ func (h *Handler) getICEServers(w http.ResponseWriter, r *http.Request) {
 		}
 		return iceServersAnswer{ICEServers: servers, Policy: "all", TTL: seconds(c), ExpiresAt: c.ExpiresAt.UTC()}
 	})
-}
-
-// curb keeps a stranger from taking another's name, whose quota would then be used up,
-// and from holding a credential for longer than need be.
-func (h *Handler) curb(ask *ask) *refusal {
-	if ask.user != "" {
-		return deny(ReasonMissingKey, "Demo mode chooses the user. Send an API key to choose it, or leave user out.")
-	}
-	ask.ttl = min(ask.ttl, h.config.DefaultTTL)
-	return nil
 }
 
 // postCredentials serves POST /v1/credentials.
