@@ -39,8 +39,8 @@ type Conn struct {
 	transport     net.Conn
 	remote, local netip.AddrPort
 	opened        time.Time
-	authenticated atomic.Bool
-	run           func() // c.write: kept, because a method value made per Send would allocate
+	without       atomic.Int64 // nanoseconds from opened to when the last allocation ended; 0 before; or holds
+	run           func()       // c.write: kept, because a method value made per Send would allocate
 
 	mu      sync.Mutex    // guards the following
 	ended   error         // why the connection ended; set once
@@ -50,6 +50,9 @@ type Conn struct {
 	running bool          // the writing goroutine exists, or is about to
 	drained chan struct{} // if not nil, closed when the writing goroutine ends
 }
+
+// holds is the value of Conn.without while the client holds an allocation.
+const holds = -1
 
 func newConn(l *Listener, transport net.Conn) *Conn {
 	c := &Conn{
@@ -72,7 +75,34 @@ func (c *Conn) Local() netip.AddrPort { return c.local }
 
 // Authenticated says that the client holds an allocation: [Limits.Unauthenticated]
 // no longer ends the connection, and it gets the whole of [Limits.QueueBytes].
-func (c *Conn) Authenticated() { c.authenticated.Store(true) }
+func (c *Conn) Authenticated() { c.without.Store(holds) }
+
+// Unauthenticated takes [Conn.Authenticated] back when the allocation has ended:
+// [Limits.Unauthenticated] begins anew, now. The response to the request that ended it
+// is to be sent first, while the queue is long. Without Authenticated before, it does
+// nothing: a stranger's time is not prolonged.
+func (c *Conn) Unauthenticated() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.without.CompareAndSwap(holds, int64(time.Since(c.opened))) {
+		// The reading goroutine may wait for much longer. It is only woken here, because
+		// it alone knows the other limits.
+		_ = c.transport.SetReadDeadline(time.Now()) // fails on a closed connection, whose read ends anyway
+	}
+}
+
+// isAuthenticated reports whether the client holds an allocation.
+func (c *Conn) isAuthenticated() bool { return c.without.Load() == holds }
+
+// unauthenticatedSince returns when the client came to be without an allocation; the
+// zero time while it holds one.
+func (c *Conn) unauthenticatedSince() time.Time {
+	without := c.without.Load()
+	if without == holds {
+		return time.Time{}
+	}
+	return c.opened.Add(time.Duration(without))
+}
 
 // Close ends the connection at once, dropping what is queued. It does not wait for
 // the session to be told, which may get a few more frames, read before. It may be
@@ -115,28 +145,16 @@ func (c *Conn) serve(h Handler) {
 func (c *Conn) read(session Session) error {
 	f := newFramer(c.listener.memory)
 	defer f.release()
-	var (
-		state = progress{opened: c.opened, heard: c.opened}
-		armed time.Time
-		begun bool // something has been read
-		stray bool // and it was no STUN message
-	)
+	state := progress{opened: c.opened, heard: c.opened}
+	var armed time.Time
 	for {
-		at, _ := state.due(&c.listener.limits, c.authenticated.Load())
+		at, _ := state.due(&c.listener.limits, c.unauthenticatedSince())
 		// A timer is set only to be earlier, because moving it for every frame would
 		// cost more than letting it fire now and then for nothing.
 		if !at.IsZero() && (armed.IsZero() || at.Before(armed)) {
-			armed = at
-			_ = c.transport.SetReadDeadline(at) // fails on a closed connection, which Read reports
+			armed = c.arm(&state)
 		}
-		space := f.Space()
-		n, err := c.transport.Read(space)
-		if n > 0 && !begun {
-			begun = true
-			// Before its first STUN message a client has no channel to send data on, but
-			// "GET /" passes for the header of a long ChannelData message.
-			stray = space[0]>>6 != 0b00 && !c.authenticated.Load()
-		}
+		n, err := c.transport.Read(f.Space())
 		now := time.Now()
 		f.Wrote(n)
 		frames := deliver(f, session)
@@ -144,21 +162,32 @@ func (c *Conn) read(session Session) error {
 		switch {
 		case f.Err() != nil:
 			return f.Err()
-		case stray:
+		case f.partialData() && !c.isAuthenticated():
+			// Without an allocation there is no channel to send data on, so the memory
+			// for it is not lent. "GET /" too passes for the header of a long message.
 			return Garbage
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			at, why := state.due(&c.listener.limits, c.authenticated.Load())
+			at, why := state.due(&c.listener.limits, c.unauthenticatedSince())
 			if !at.IsZero() && !now.Before(at) {
 				return why
 			}
-			armed = at
-			_ = c.transport.SetReadDeadline(at)
+			armed = c.arm(&state)
 		case errors.Is(err, io.EOF):
 			return EOF
 		case err != nil:
 			return fmt.Errorf("%w: %w", Broken, err)
 		}
 	}
+}
+
+// arm sets the read deadline to when the connection is due, and returns it. The lock
+// keeps it from undoing the deadline that a concurrent [Conn.Unauthenticated] sets.
+func (c *Conn) arm(state *progress) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at, _ := state.due(&c.listener.limits, c.unauthenticatedSince())
+	_ = c.transport.SetReadDeadline(at) // fails on a closed connection, which Read reports
+	return at
 }
 
 // deliver hands the session every whole frame and returns their number.

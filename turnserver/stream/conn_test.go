@@ -84,6 +84,9 @@ func TestConnS18Garbage(t *testing.T) {
 		"ChannelData FFFF":            {[]byte{0x40, 0, 0xFF, 0xFF}, Oversized},
 		"STUN length FFEC":            {[]byte{0, 1, 0xFF, 0xEC}, Oversized},
 		"garbage behind good request": {append(stunMessage(20), 0xFF), Garbage},
+		"a channel's first byte":      {append(stunMessage(20), 0x40), Garbage},
+		"a channel's longest data":    {append(stunMessage(20), 0x40, 0, 0xFF, 0xE3), Garbage},
+		"a channel's data cut short":  {append(stunMessage(20), channelData(make([]byte, 1200)...)[:1203]...), Garbage},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := make(handler, 1)
@@ -101,6 +104,39 @@ func TestConnS18Garbage(t *testing.T) {
 				t.Errorf("counters %+v", n)
 			}
 		})
+	}
+}
+
+// allocating is a Session whose client holds an allocation from its first frame on.
+type allocating struct{ *client }
+
+func (s allocating) Frame(buf []byte, start, end int) {
+	s.conn.Authenticated()
+	s.client.Frame(buf, start, end)
+}
+
+// TestConnPipelinedChannelData has data right behind the request that allocates.
+func TestConnPipelinedChannelData(t *testing.T) {
+	h := make(handler, 1)
+	c := dial(t, listen(t, quick(), handlerFunc(func(c *Conn) Session {
+		return allocating{h.Open(c).(*client)}
+	})))
+	s := h.next(t)
+	frame := channelData(make([]byte, 5000)...)
+	write(t, c, stunMessage(20), frame[:5])
+	s.next(t, stunMessage(20))
+	write(t, c, frame[5:])
+	s.next(t, frame)
+}
+
+// TestConnWholeChannelDataOfAStranger is for the session to drop: it holds nothing.
+func TestConnWholeChannelDataOfAStranger(t *testing.T) {
+	h := make(handler, 1)
+	c := dial(t, listen(t, quick(), h))
+	s := h.next(t)
+	for _, frame := range [][]byte{stunMessage(20), channelData(1, 2, 3, 4), stunMessage(40)} {
+		write(t, c, frame)
+		s.next(t, frame)
 	}
 }
 
@@ -332,7 +368,10 @@ func TestConnZeroAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector makes pools forget")
 	}
-	c := dial(t, listen(t, quick(), echo{}))
+	c := dial(t, listen(t, quick(), handlerFunc(func(c *Conn) Session {
+		c.Authenticated()
+		return echo{c}
+	})))
 	request := slices.Concat(stunMessage(20), padded(channelData(make([]byte, 1201)...)))
 	length := len(request) - 3 // what comes back has no padding
 	answer := make([]byte, length)

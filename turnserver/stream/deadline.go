@@ -22,8 +22,8 @@ func (p *progress) received(now time.Time, frames int, partial bool) {
 }
 
 // due returns when the connection is to end if nothing more arrives, and why; the
-// zero time if never.
-func (p *progress) due(l *Limits, authenticated bool) (at time.Time, why Reason) {
+// zero time if never. The client is unauthenticated since a moment, or not if that is zero.
+func (p *progress) due(l *Limits, unauthenticated time.Time) (at time.Time, why Reason) {
 	limit := func(since time.Time, d time.Duration, r Reason) {
 		if t := since.Add(d); d > 0 && (at.IsZero() || t.Before(at)) {
 			at, why = t, r
@@ -32,8 +32,8 @@ func (p *progress) due(l *Limits, authenticated bool) (at time.Time, why Reason)
 	if !p.framed {
 		limit(p.opened, l.FirstFrame, FirstFrame)
 	}
-	if !authenticated {
-		limit(p.opened, l.Unauthenticated, Unauthenticated)
+	if !unauthenticated.IsZero() {
+		limit(unauthenticated, l.Unauthenticated, Unauthenticated)
 	}
 	if !p.begun.IsZero() {
 		limit(p.begun, l.Stall, Stall)

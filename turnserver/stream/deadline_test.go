@@ -2,6 +2,7 @@ package stream
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -81,6 +82,45 @@ func TestDeadlinesSEC28(t *testing.T) {
 			_, _ = c.Write(channelData(1))
 		}, 70 * time.Minute, Idle},
 		{"authenticated and idle", authenticate, 70 * time.Minute, Idle},
+		{"allocation ended", func(c net.Conn, s *client) {
+			authenticate(c, s)
+			time.Sleep(9 * time.Minute) // fake time
+			s.conn.Unauthenticated()
+		}, 9*time.Minute + 30*time.Second, Unauthenticated},
+		{"allocation ended, while a deadline is close", func(c net.Conn, s *client) {
+			authenticate(c, s)
+			time.Sleep(time.Second) // fake time
+			s.conn.Unauthenticated()
+		}, 31 * time.Second, Unauthenticated},
+		{"allocation ended twice", func(c net.Conn, s *client) {
+			authenticate(c, s)
+			for range 2 {
+				s.conn.Unauthenticated()
+				time.Sleep(10 * time.Second) // fake time
+			}
+		}, 30 * time.Second, Unauthenticated},
+		{"no allocation ended", func(_ net.Conn, s *client) {
+			time.Sleep(5 * time.Second) // fake time
+			s.conn.Unauthenticated()
+		}, 10 * time.Second, FirstFrame},
+		{"allocation ended within a frame", func(c net.Conn, s *client) {
+			authenticate(c, s)
+			_, _ = c.Write(stunMessage(20)[:9])
+			time.Sleep(time.Second) // fake time
+			s.conn.Unauthenticated()
+		}, 10 * time.Second, Stall},
+		{"allocation ended within a channel's data", func(c net.Conn, s *client) {
+			authenticate(c, s)
+			_, _ = c.Write(channelData(1, 2, 3, 4)[:6])
+			time.Sleep(time.Second) // fake time
+			s.conn.Unauthenticated()
+		}, time.Second, Garbage},
+		{"another allocation", func(c net.Conn, s *client) {
+			authenticate(c, s)
+			s.conn.Unauthenticated()
+			time.Sleep(29 * time.Second) // fake time
+			authenticate(c, s)
+		}, 70*time.Minute + 29*time.Second, Idle},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inFakeTime(t, DefaultLimits(), func(c net.Conn, s *client) {
@@ -108,6 +148,45 @@ func TestDeadlinesLifted(t *testing.T) {
 			t.Error("no frame")
 		}
 	})
+}
+
+// TestDeadlinesUnauthenticatedWithinFrame ends the allocation as a Refresh does, and
+// has a client that goes on.
+func TestDeadlinesUnauthenticatedWithinFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := DefaultLimits()
+		limits.FirstFrame = 0
+		p := newPipes()
+		l, err := NewListener(p, limits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := make(handler, 1)
+		serve(t, l, handlerFunc(func(c *Conn) Session { return ending{h.Open(c).(*client)} }))
+		c := p.connect("192.0.2.1:1")
+		defer func() { _ = c.Close() }()
+		s := <-h
+		s.conn.Authenticated()
+		time.Sleep(time.Hour) // fake time
+		if _, err := c.Write(stunMessage(20)); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() { trickle(c, slices.Repeat(stunMessage(20), 100), time.Second/20) })
+		defer wg.Wait()
+		if r, d := ReasonOf(<-s.closed), time.Since(start); r != Unauthenticated || d != 30*time.Second {
+			t.Errorf("closed because of %v after %v", r, d)
+		}
+	})
+}
+
+// ending is a Session whose client holds no allocation from its first frame on.
+type ending struct{ *client }
+
+func (s ending) Frame(buf []byte, start, end int) {
+	s.conn.Unauthenticated()
+	s.client.Frame(buf, start, end)
 }
 
 // TestDeadlinesFrameInTime has frames that take long, but not too long, one after the

@@ -30,6 +30,6 @@
 //
 // # Locks
 //
-// Listener.mu guards the set of connections, Conn.mu one connection's queue and end.
-// Neither is held while calling out, while doing I/O, or while taking the other.
+// Listener.mu guards the set of connections, Conn.mu one connection's queue, end and
+// deadlines. Neither is held while calling out, while doing I/O, or while taking the other.
 package stream

@@ -102,6 +102,12 @@ func (f *Framer) Err() error { return f.err }
 // Partial reports whether some bytes of a frame have arrived, but not all.
 func (f *Framer) Partial() bool { return f.written-f.read > f.padding }
 
+// partialData reports whether some bytes of a ChannelData frame have arrived, but not
+// all.
+func (f *Framer) partialData() bool {
+	return f.Partial() && f.block.b[f.read+f.padding]>>6 == 0b01
+}
+
 // release gives the memory back; the framer is of no use afterwards.
 func (f *Framer) release() {
 	f.memory.giveBack(f.block)

@@ -16,7 +16,8 @@ type Limits struct {
 	// below the stream included.
 	FirstFrame time.Duration
 
-	// Unauthenticated is the time from accepting to [Conn.Authenticated].
+	// Unauthenticated is the time from accepting, or from [Conn.Unauthenticated], to
+	// [Conn.Authenticated].
 	Unauthenticated time.Duration
 
 	// Stall is the time from the first to the last byte of a frame. Bytes in
@@ -39,7 +40,7 @@ type Limits struct {
 const MinQueueBytes = 64 << 10
 
 // responseReserve is the part of the queue, in bytes, that only responses may use,
-// and all there is of it before the client is authenticated. A client does not
+// and all there is of it unless the client is authenticated. A client does not
 // retransmit over a stream (RFC 8489 §6.2.2), so a response lost behind a flood of
 // data would be lost for good.
 const responseReserve = 16 << 10

@@ -14,8 +14,8 @@ const drainTime = 5 * time.Second
 // Send queues whole frames, already padded, to be written in order, and copies them:
 // they are the caller's again when it returns. It never waits for the client. If they
 // do not all fit into the queue, or the connection has ended, none of them is sent
-// and it reports false. Before [Conn.Authenticated] the queue is short: enough for
-// the responses to a client that reads them.
+// and it reports false. Unless the client is [Conn.Authenticated] the queue is short:
+// enough for the responses to a client that reads them.
 func (c *Conn) Send(frames ...[]byte) bool {
 	n, reserve := 0, responseReserve
 	for _, frame := range frames {
@@ -46,7 +46,7 @@ func (c *Conn) Send(frames ...[]byte) bool {
 
 // capacity is the length of the queue for anything but responses, in bytes.
 func (c *Conn) capacity() int {
-	if c.authenticated.Load() {
+	if c.isAuthenticated() {
 		return c.listener.limits.QueueBytes
 	}
 	return responseReserve
