@@ -59,9 +59,10 @@ type Config struct {
 	// stop; zero does not wait.
 	DrainTimeout time.Duration
 
-	// QuietUser is whose allocations are logged at level debug only: that of a prober,
-	// which would otherwise fill the log.
-	QuietUser string
+	// SelfUser is the user that the server is tested with from within. No bound refuses
+	// its allocations, and they are logged at level debug only. It must be a name that
+	// nobody can guess; empty means none.
+	SelfUser string
 
 	// Logger is told what an operator should know; nil means nobody.
 	Logger *slog.Logger

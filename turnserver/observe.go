@@ -18,7 +18,7 @@ func (s *Server) observe(e control.Event) {
 	}
 	level := slog.LevelInfo
 	switch {
-	case e.User == s.config.QuietUser:
+	case e.User == s.config.SelfUser:
 		level = slog.LevelDebug
 	case !s.lines.allow(e.At, s.log):
 		return

@@ -93,6 +93,7 @@ func New(c Config) (_ *Server, err error) {
 		PortBusy:       udp.PortBusy,
 		DontFragment:   dontFragment,
 		MaxLifetime:    c.MaxLifetime,
+		SelfUser:       c.SelfUser,
 		KeepExpired:    c.KeepExpired,
 		LegacyChannels: c.LegacyChannels,
 		Observe:        s.observe,

@@ -31,9 +31,11 @@ type serveConfig struct {
 	PeerProfile           string
 	AllowLoopbackForTests bool
 
-	MaxAllocations           int // in all; 0 lifts this bound and the four that follow
+	MaxAllocations           int // in all; 0 lifts a bound, here and in the six that follow
 	MaxAllocationsPerUser    int
 	MaxAllocationsPerAddress int
+	MaxConnections           int // over TCP, in all
+	MaxConnectionsPerAddress int
 	MaxPermissions           int // per allocation
 	MaxChannels              int // per allocation
 	AllocationLifetimeMax    time.Duration
@@ -41,7 +43,7 @@ type serveConfig struct {
 	HTTP         string
 	PublicHost   string
 	APIKeysFile  string
-	Demo         *bool // nil: on while HTTP listens on loopback and no proxy is trusted
+	Demo         *bool // nil: on while HTTP listens on loopback, without keys and trusted proxies
 	AllowOrigin  []string
 	TrustedProxy []string
 	MetricsOpen  bool
@@ -128,9 +130,11 @@ func (c *serveConfig) table() []setting {
 		{groupPeers, "deny_peer", "CIDR", "", live, listAt(&c.DenyPeer), "network or address that may not be relayed to"},
 		{groupPeers, "allow_loopback_for_tests", switchArg, "false", live, toggleAt(&c.AllowLoopbackForTests), "relay to loopback too: never where others have credentials"},
 
-		{groupLimits, "max_allocations", "N", "20000", live, countAt(&c.MaxAllocations, 0), "allocations in all; here and in the next four, 0 lifts the bound"},
+		{groupLimits, "max_allocations", "N", "20000", live, countAt(&c.MaxAllocations, 0), "allocations in all; here and in the next six, 0 lifts the bound"},
 		{groupLimits, "max_allocations_per_user", "N", "10", live, countAt(&c.MaxAllocationsPerUser, 0), "allocations of one user"},
 		{groupLimits, "max_allocations_per_address", "N", "50", live, countAt(&c.MaxAllocationsPerAddress, 0), "allocations of one client address"},
+		{groupLimits, "max_connections", "N", "10000", restart, countAt(&c.MaxConnections, 0), "client connections over TCP in all"},
+		{groupLimits, "max_connections_per_address", "N", "64", restart, countAt(&c.MaxConnectionsPerAddress, 0), "client connections over TCP of one address"},
 		{groupLimits, "max_permissions", "N", "128", live, countAt(&c.MaxPermissions, 0), "permissions of one allocation"},
 		{groupLimits, "max_channels", "N", "64", live, countAt(&c.MaxChannels, 0), "channels of one allocation"},
 		{groupLimits, "allocation_lifetime_max", "TIME", "1h", restart, durationAt(&c.AllocationLifetimeMax, 10*time.Minute, 24*time.Hour), "longest lifetime of an allocation between refreshes"},
@@ -138,7 +142,7 @@ func (c *serveConfig) table() []setting {
 		{groupHTTP, "http", "ADDR", "127.0.0.1:8080", restart, textAt(&c.HTTP), "credential API, signaling, health, metrics and pages"},
 		{groupHTTP, "public_host", "NAME", "", restart, textAt(&c.PublicHost), "host name in the ICE URLs handed out (default the external or the listening address)"},
 		{groupHTTP, "api_keys_file", "FILE", "", live, textAt(&c.APIKeysFile), "who may mint, name:key a line; or HAIRPIN_API_KEYS, separated by commas"},
-		{groupHTTP, "demo", switchArg, "auto", restart, autoAt(&c.Demo), "the demo page and its rooms need no key; auto is on while HTTP listens on loopback and no proxy is trusted"},
+		{groupHTTP, "demo", switchArg, "auto", restart, autoAt(&c.Demo), "the demo page and its rooms need no key; auto is on while HTTP listens on loopback, and there are no API keys and no trusted proxy"},
 		{groupHTTP, "allow_origin", "ORIGIN", "", restart, listAt(&c.AllowOrigin), "origin whose pages may use the API and the signaling, such as https://app.example.org"},
 		{groupHTTP, "trusted_proxy", "CIDR", "", restart, listAt(&c.TrustedProxy), "proxy that is believed what it says in X-Forwarded-For"},
 		{groupHTTP, "metrics_open", switchArg, "false", restart, toggleAt(&c.MetricsOpen), "metrics for everyone who reaches HTTP, without a key"},

@@ -41,11 +41,11 @@ func (r *resolver) resolveMinting() {
 	r.TrustedProxy = r.prefixes("trusted_proxy", r.config.TrustedProxy)
 	local := r.HTTP.Addr().IsLoopback()
 	asked := r.config.Demo
-	r.Demo = local && len(r.config.TrustedProxy) == 0
+	keyed := r.config.APIKeysFile != "" || r.config.apiKeys != nil
+	r.Demo = local && !keyed && len(r.config.TrustedProxy) == 0
 	if asked != nil {
 		r.Demo = *asked
 	}
-	keyed := r.config.APIKeysFile != "" || r.config.apiKeys != nil
 	switch {
 	case !r.HTTP.IsValid():
 		// That is a fault already.
@@ -60,8 +60,8 @@ func (r *resolver) resolveMinting() {
 			"give --api-keys-file, or --demo=false if nobody is to take them over HTTP")
 	case !keyed && !r.Demo:
 		r.warn("there are no API keys and no demo, so nobody can take credentials over HTTP or join a room")
-	case keyed && r.Demo && asked == nil:
-		r.warn("the demo page needs no key while HTTP listens on loopback; give --demo=false if a proxy stands in front")
+	case keyed && r.Demo:
+		r.warn("this machine needs no key: leave --demo out if a proxy stands in front of HTTP")
 	}
 }
 

@@ -86,6 +86,8 @@ func TestDefaults(t *testing.T) {
 		MaxAllocations:           20_000,
 		MaxAllocationsPerUser:    10,
 		MaxAllocationsPerAddress: 50,
+		MaxConnections:           10000,
+		MaxConnectionsPerAddress: 64,
 		MaxPermissions:           128,
 		MaxChannels:              64,
 		AllocationLifetimeMax:    time.Hour,

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"syscall"
@@ -73,21 +75,27 @@ type service struct {
 	listener net.Listener // HTTP
 	http     *http.Server
 	ice      web.ICE
+
+	selfUser string // whose credential the server tests itself with; nobody can guess it
+	fitted   fitted
 }
 
 // serve runs until ctx is done.
 func serve(ctx context.Context, d deps, flags *serveFlags, config *loadedConfig, s settings) error {
-	v := &service{flags: flags, config: config, level: new(slog.LevelVar)}
+	v := &service{flags: flags, config: config, level: new(slog.LevelVar), selfUser: "self-test-" + rand.Text()}
 	v.level.Set(s.LogLevel)
 	v.log = newLogger(d.stderr, config.LogFormat, v.level)
 	for _, warning := range s.Warnings {
 		v.log.Warn(warning)
 	}
+	v.fitted = fit(config, v.log)
+	hangups, stopHangups := notifyHangups()
+	defer stopHangups()
 	if err := v.build(s); err != nil {
 		return err
 	}
 	v.announce(d.stdout)
-	return v.run(ctx)
+	return v.run(ctx, hangups)
 }
 
 func newLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
@@ -108,7 +116,7 @@ func (v *service) build(s settings) (err error) {
 		return usageError(err, "mend the file given with --api-keys-file")
 	}
 	v.keys = web.NewKeys(keys...)
-	if v.listener, err = net.Listen("tcp", s.HTTP.String()); err != nil {
+	if v.listener, err = listenHTTP(s.HTTP); err != nil {
 		return usageError(err, "choose another address with --http")
 	}
 	if err := v.buildTURN(s); err != nil {
@@ -134,7 +142,21 @@ func (v *service) buildTURN(s settings) error {
 		return usageError(err, "choose other addresses with --listen, --alternate-address, --relay-address and --relay-ports")
 	}
 	v.ice = iceURIs(v.config.PublicHost, v.turn.Addrs().UDP[:len(s.Listen)], config.Relays)
+	if len(v.ice.TURN) == 0 {
+		v.turn.Close()
+		return usageError(errors.New("no relay address has the family of the addresses listened on, so clients cannot be told where the server is"),
+			"give its name with --public-host, or another --relay-address")
+	}
 	return nil
+}
+
+// listenHTTP listens on one family where an address of it is given: package net takes
+// 0.0.0.0 for both.
+func listenHTTP(addr netip.AddrPort) (net.Listener, error) {
+	if addr.Addr().Is4() {
+		return net.Listen("tcp4", addr.String())
+	}
+	return net.Listen("tcp", addr.String())
 }
 
 func readKeys(s settings) ([]web.Key, error) {
@@ -156,12 +178,13 @@ func (v *service) turnConfig(s settings) turnserver.Config {
 		Credentials:    v.secrets,
 		Policy:         peerPolicy(v.config, s),
 		OwnPorts:       []uint16{httpPort},
-		Quota:          quota(v.config),
+		Quota:          v.fitted.quota,
+		Streams:        v.fitted.streams,
 		MaxLifetime:    v.config.AllocationLifetimeMax,
 		KeepExpired:    !v.config.StrictExpiry,
 		DrainTimeout:   v.config.DrainTimeout,
 		LegacyChannels: v.config.LegacyChannels,
-		QuietUser:      selfUser,
+		SelfUser:       v.selfUser,
 		Logger:         v.log.With("part", "turn"),
 	}
 }
@@ -192,7 +215,7 @@ func quota(c *loadedConfig) control.Quota {
 // announce says where to go.
 func (v *service) announce(stdout io.Writer) {
 	addrs := v.turn.Addrs()
-	page := "http://" + v.listener.Addr().String() + "/"
+	page := "http://" + v.pageHost() + "/"
 	v.log.Info("ready", "http", v.listener.Addr().String(), "udp", addrs.UDP[0].String(), "tcp", addrs.TCP[0].String())
 	if v.config.LogFormat == "json" {
 		return
@@ -203,12 +226,25 @@ func (v *service) announce(stdout io.Writer) {
 	fmt.Fprintf(stdout, "  ICE servers   %sv1/ice-servers\n\n", page)
 }
 
+// pageHost returns where a browser finds the pages.
+func (v *service) pageHost() string {
+	addr, port := addrOf(v.listener)
+	switch {
+	case !addr.IsUnspecified():
+		return v.listener.Addr().String()
+	case v.config.PublicHost != "":
+		return net.JoinHostPort(v.config.PublicHost, portText(port))
+	default:
+		return net.JoinHostPort("127.0.0.1", portText(port))
+	}
+}
+
 // run serves until ctx is done, and then stops in order: the relay drains while HTTP
 // and signaling go on, so that live calls are not cut and health can be asked for.
-func (v *service) run(ctx context.Context) error {
+func (v *service) run(ctx context.Context, hangups <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stopReloading := v.reloadOnHangup(ctx)
+	stopReloading := v.reloadOn(hangups)
 	defer stopReloading()
 	again := context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt, syscall.SIGTERM) }) // a second one kills
 	defer again()
@@ -224,6 +260,9 @@ func (v *service) run(ctx context.Context) error {
 	defer done()
 	hubErr := v.hub.Shutdown(stopping)
 	httpErr := v.http.Shutdown(stopping)
+	if httpErr != nil {
+		_ = v.http.Close() // what has not ended by now is cut
+	}
 	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
 		err = errors.Join(err, serveErr)
 	}

@@ -19,9 +19,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// selfUser is whose credential the server tests itself with.
-const selfUser = "hairpin-self-test"
-
 // buildHTTP makes the API, the pages and signaling.
 func (v *service) buildHTTP(s settings) (err error) {
 	v.hub, err = signaling.NewHub(signaling.Config{
@@ -50,7 +47,7 @@ func (v *service) buildHTTP(s settings) (err error) {
 		MetricsAnywhere: v.config.MetricsOpen,
 		Logger:          v.log.With("part", "http"),
 	}
-	if v.config.PublicHost != "" {
+	if v.config.PublicHost != "" && !s.Demo { // a request by that name came through a proxy
 		config.PublicHosts = []string{v.config.PublicHost}
 	}
 	handler, err := web.New(config)
@@ -61,17 +58,13 @@ func (v *service) buildHTTP(s settings) (err error) {
 	return nil
 }
 
-// demoMode opens the demo to this machine where HTTP is only there, and to everyone
-// where the operator asked for it in spite of that.
+// demoMode opens the demo to this machine; the configuration has made sure that HTTP is
+// only there.
 func demoMode(s settings) web.Demo {
-	switch {
-	case !s.Demo:
-		return web.DemoOff
-	case s.HTTP.Addr().IsLoopback():
+	if s.Demo {
 		return web.DemoLocal
-	default:
-		return web.DemoAnyone
 	}
+	return web.DemoOff
 }
 
 func signalLimits(c *loadedConfig) signaling.Limits {
@@ -121,14 +114,15 @@ func (v *service) authorizer(s settings) func(*http.Request, signaling.Join) (si
 			return signaling.Member{User: "demo-" + randomName(), Name: join.Name}, nil
 		}
 		token := string(join.Token)
-		if bearer, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); found && token == "" {
-			token = bearer
+		if scheme, bearer, _ := strings.Cut(r.Header.Get("Authorization"), " "); token == "" && strings.EqualFold(scheme, "Bearer") {
+			token = strings.TrimSpace(bearer)
 		}
 		key, ok := v.keys.Match(token)
 		if !ok {
 			return signaling.Member{}, errNotAllowed
 		}
-		return signaling.Member{User: key + "-" + randomName(), Name: join.Name}, nil
+		room := key + "/" + join.RoomID // the rooms of one key's holder are no one else's
+		return signaling.Member{User: key + "-" + randomName(), Room: room, Name: join.Name}, nil
 	}
 }
 
@@ -140,13 +134,14 @@ func randomName() string {
 
 // ready relays a packet through this very server.
 func (v *service) ready(ctx context.Context) error {
-	c, err := v.mint(selfUser, time.Minute)
+	c, err := v.mint(v.selfUser, time.Minute)
 	if err != nil {
 		return err
 	}
 	at := v.turn.Addrs().UDP[0]
 	if at.Addr().IsUnspecified() {
-		at = netip.AddrPortFrom(loopbackOf(at.Addr()), at.Port())
+		// A listener on [::] takes IPv4 too, and IPv6 may be off.
+		at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
 	}
 	login := probe.Login{Username: c.Username, Password: c.Password, Realm: v.config.Realm}
 	if err := probe.Loop(ctx, at, login); err != nil {
@@ -154,7 +149,3 @@ func (v *service) ready(ctx context.Context) error {
 	}
 	return nil
 }
-
-// loopbackOf returns the loopback address that a listener on all addresses surely has:
-// one on [::] takes IPv4 too, and IPv6 may be off.
-func loopbackOf(netip.Addr) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }

@@ -1,35 +1,42 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"strings"
+
+	"hairpin/credentials"
 )
 
-// reloadOnHangup reads the configuration again at each hangup signal, until ctx is
-// done. The function it returns waits until no reload is under way.
-func (v *service) reloadOnHangup(ctx context.Context) (wait func()) {
+// notifyHangups returns the signals that ask for a reload, from now on until stop. They
+// would otherwise end the process.
+func notifyHangups() (hangups <-chan os.Signal, stop func()) {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, hangup...)
-	done := make(chan struct{})
+	if len(hangup) > 0 { // without any, Notify would take all signals there are
+		signal.Notify(signals, hangup...)
+	}
+	return signals, func() { signal.Stop(signals) }
+}
+
+// reloadOn reads the configuration again at each signal, also while the relay drains.
+// The function it returns ends that, and waits until no reload is under way.
+func (v *service) reloadOn(hangups <-chan os.Signal) (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		defer signal.Stop(signals)
 		for {
 			select {
-			case <-ctx.Done():
+			case <-quit:
 				return
-			case <-signals:
+			case <-hangups:
 				if err := v.reload(); err != nil {
 					v.log.Error("reload refused; the old configuration stays", "error", err.Error())
 				}
 			}
 		}
 	}()
-	return func() { <-done }
+	return func() { close(quit); <-done }
 }
 
 // reload puts into effect what can change without a restart: secrets, API keys, peers,
@@ -45,20 +52,23 @@ func (v *service) reload() error {
 	if err != nil {
 		return err
 	}
+	if _, err := credentials.NewSecrets(s.Secrets...); err != nil {
+		return err
+	}
 	if err := v.turn.SetPolicy(peerPolicy(config, s)); err != nil {
 		return err
 	}
-	if !s.RandomSecret { // the random one of the start stays
-		if err := v.secrets.Rotate(s.Secrets); err != nil {
-			return errors.Join(err, v.turn.SetPolicy(peerPolicy(v.config, s)))
-		}
+	if s.RandomSecret {
+		v.log.Warn("no secrets are configured; those in use stay")
+	} else if err := v.secrets.Rotate(s.Secrets); err != nil {
+		return err // has been checked above
 	}
 	v.keys.Replace(keys)
-	v.turn.SetQuota(quota(config))
+	v.turn.SetQuota(fit(config, v.log).quota)
 	v.level.Set(s.LogLevel)
 	if keys := needRestart(&v.config.serveConfig, &config.serveConfig); len(keys) > 0 {
 		v.log.Warn(fmt.Sprintf("these settings take effect with the next start: %s", strings.Join(keys, ", ")))
 	}
-	v.log.Info("configuration reloaded", "secrets", len(s.Secrets), "api_keys", v.keys.Len())
+	v.log.Info("configuration reloaded", "api_keys", v.keys.Len())
 	return nil
 }

@@ -15,6 +15,8 @@ func (q *request) checkQuota() Reason {
 	switch {
 	case s.draining.Load():
 		return q.fail(codeInsufficientCapacity, Draining)
+	case s.config.SelfUser != "" && q.user == s.config.SelfUser:
+		return None
 	case over(len(s.allocations), s.quota.Allocations):
 		return q.fail(codeInsufficientCapacity, QuotaServer)
 	case over(s.users[q.user], s.quota.PerUser), reserves && over(s.reserved[q.user], s.quota.Reservations):

@@ -81,6 +81,10 @@ type Config struct {
 	// §7.2).
 	MaxLifetime time.Duration
 
+	// SelfUser is the user whose allocations no bound refuses: the server's own, when it
+	// tests itself. Empty means none.
+	SelfUser string
+
 	// KeepExpired lets an allocation outlive the credential it was made with. By
 	// default it ends with it, unless it is refreshed with a newer one.
 	KeepExpired bool
