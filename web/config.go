@@ -28,9 +28,6 @@ const (
 	// DemoLocal is a request from this machine. It is meant for an HTTP listener on
 	// loopback; on another, it shuts out everyone else who has no key.
 	DemoLocal
-
-	// DemoAnyone is refused by [New]: it would make an open relay.
-	DemoAnyone
 )
 
 // ICE are the URIs handed out (RFC 7064, RFC 7065), in the order clients try them.
