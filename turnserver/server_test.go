@@ -486,3 +486,15 @@ func TestLogsAreQuiet(t *testing.T) { // SEC-22, SEC-38, SEC-40
 		t.Error("a password is in the log")
 	}
 }
+
+// A connection that gives its allocation back is a stranger's again.
+func TestStreamWithoutItsAllocationEnds(t *testing.T) {
+	r := start(t, func(c *Config) { c.Streams.Unauthenticated = 200 * time.Millisecond })
+	q := r.raw("tcp", r.tcp())
+	q.login("alice")
+	q.must(stun.MethodAllocate, requestUDP)
+	q.must(stun.MethodRefresh, stun.RawAttribute{Type: stun.AttrLifetime, Value: make([]byte, 4)})
+	if _, err := io.ReadAll(q.conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection stays open")
+	}
+}

@@ -40,11 +40,21 @@ func (s *streamSession) Frame(buf []byte, start, end int) {
 		return
 	}
 	answer := s.server.handle(&s.from, p.Data(), nil)
-	if answer.Method == stun.MethodAllocate && answer.Reason == control.None {
-		s.conn.Authenticated()
+	if answer.Reason == control.None {
+		s.settle(answer.Method)
 	}
 	if len(answer.Reply) > 0 {
 		s.conn.Send(answer.Reply)
+	}
+}
+
+// settle gives the connection the time of one with an allocation, or takes it back.
+func (s *streamSession) settle(done stun.Method) {
+	switch {
+	case done == stun.MethodAllocate:
+		s.conn.Authenticated()
+	case done == stun.MethodRefresh && s.server.table.Lookup(s.from.FiveTuple) == nil:
+		s.conn.Unauthenticated()
 	}
 }
 
