@@ -148,9 +148,9 @@ func lifetimeWords(r *nat.Report) string {
 	switch {
 	case r.Lifetime != nil && r.Lifetime.BelowSeconds > 0:
 		return fmt.Sprintf("%d to %d s without a packet", r.Lifetime.AtLeastSeconds, r.Lifetime.BelowSeconds)
-	case r.Lifetime != nil:
+	case r.Lifetime != nil && r.Lifetime.AtLeastSeconds > 0:
 		return fmt.Sprintf("%d s or more without a packet", r.Lifetime.AtLeastSeconds)
-	case missing:
+	case missing, r.Lifetime != nil:
 		return ""
 	}
 	return "not looked for: give --lifetime"
