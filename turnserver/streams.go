@@ -40,11 +40,11 @@ func (s *streamSession) Frame(buf []byte, start, end int) {
 		return
 	}
 	answer := s.server.handle(&s.from, p.Data(), nil)
+	if len(answer.Reply) > 0 {
+		s.conn.Send(answer.Reply) // before settle, which may shorten the queue
+	}
 	if answer.Reason == control.None {
 		s.settle(answer.Method)
-	}
-	if len(answer.Reply) > 0 {
-		s.conn.Send(answer.Reply)
 	}
 }
 
