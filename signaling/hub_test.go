@@ -182,12 +182,13 @@ const testTransport = testICECredentials + testFingerprint
 // Before the join, a message that a member could be forgiven ends the socket.
 func TestFirstMessageMustJoin(t *testing.T) {
 	s := start(t, nil)
+	offer := offerTo("", sdpFile(t, "chromium-data-offer"))
 	for message, want := range map[string]Reason{
-		`{"type":"candidate","candidate":null}`:        ReasonNotJoined,
-		offerTo("", sdpFile(t, "chromium-data-offer")): ReasonNotJoined,
-		`{"type":"join"}`:                                        ReasonBadMessage,
-		`{"type":"join","roomId":"a\nb"}`:                        ReasonBadMessage,
-		`{"type":"hello"}`:                                       ReasonUnknownType,
+		`{"type":"candidate","candidate":null}`: ReasonNotJoined,
+		offer:                                   ReasonNotJoined,
+		`{"type":"join"}`:                       ReasonBadMessage,
+		`{"type":"join","roomId":"a\nb"}`:       ReasonBadMessage,
+		`{"type":"hello"}`:                      ReasonUnknownType,
 		`{"type":"offer","offer":{"type":"offer","sdp":"none"}}`: ReasonBadSDP,
 	} {
 		c := s.dial()
