@@ -78,7 +78,7 @@ func (h *Handler) refuseRemote(r *http.Request) *refusal {
 		return deny(ReasonNotLocal, "This request comes from another machine. "+
 			"Send an API key of the server's --api-keys-file.")
 	case !h.isHost(r.Host):
-		return deny(ReasonHostDenied, "The Host of this request is neither localhost nor a loopback address nor --public-host. "+
+		return deny(ReasonHostDenied, "The Host of this request is no name of this machine. "+
 			"Open http://localhost with the same port.")
 	}
 	return nil

@@ -105,8 +105,7 @@ const (
 	// characters).
 	maxRealmBytes = 127
 
-	// goodRealmBytes keeps the answer to a stranger's request under three times its
-	// size.
+	// goodRealmBytes keeps the challenge that any stranger is sent at 72 bytes.
 	goodRealmBytes = 8
 )
 

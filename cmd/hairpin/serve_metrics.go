@@ -28,7 +28,7 @@ func newCollector(turn *turnserver.Server, hub *signaling.Hub) *collector {
 	return &collector{
 		turn: turn, hub: hub,
 		allocations: desc("allocations", "Allocations that live, by the client's transport.", "transport"),
-		packets:     desc("relayed_packets_total", "Packets relayed, by the client's transport and where they went.", "transport", "direction"),
+		packets:     desc("relayed_packets_total", "Packets relayed, by the client's transport and where they went. What a socket or a slow client then did not take is among the dropped too.", "transport", "direction"),
 		bytes:       desc("relayed_bytes_total", "Payload bytes relayed, framing aside.", "transport", "direction"),
 		dropped:     desc("dropped_packets_total", "Packets that were not relayed, by why.", "reason"),
 		refused:     desc("refused_requests_total", "STUN and TURN requests refused, by why. no-credentials is how every client begins.", "reason"),

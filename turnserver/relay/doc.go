@@ -21,11 +21,12 @@
 //
 // # Locks
 //
-// The packet path takes none that cores share: a relay socket's writers hold its own lock
-// shared, a stream client's queue has a mutex of its own. An allocation's peers are an immutable snapshot behind
-// an atomic pointer, replaced under Allocation.mu; lifetimes are atomic instants inside
-// it, so that a refresh changes no map. The indexes by five-tuple and by relayed address
-// are read without a lock and written under their own mutex.
+// The packet path takes none that cores share: a relay socket's writers hold its own
+// lock shared, and a stream client's queue has a mutex of its own. An allocation's peers
+// are an immutable snapshot behind an atomic pointer, replaced under Allocation.mu;
+// lifetimes are atomic instants inside it, so that a refresh changes no map. The indexes
+// by five-tuple and by relayed address are read without a lock and written under their
+// own mutex.
 //
 // Lock order: index.mu and Allocation.mu are leaves, never held together, and nothing is
 // called out while one is held.
