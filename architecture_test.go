@@ -35,10 +35,11 @@ var own = map[string][]string{
 	"turnserver/bench":       {"turnserver/udp", "turnserver/wire"},
 	"signaling":              {},
 	"signaling/jointoken":    {},
-	"web":                    {"credentials"},
+	"web":                    {"credentials", "web/selftest"},
+	"web/selftest":           {},
 	"cmd/hairpin": {
 		"credentials", "signaling", "signaling/jointoken", "turnserver", "turnserver/bench",
-		"turnserver/control", "turnserver/limit", "turnserver/nat", "turnserver/offload", "turnserver/probe", "turnserver/relay", "turnserver/stream", "turnserver/wire", "web",
+		"turnserver/control", "turnserver/limit", "turnserver/nat", "turnserver/offload", "turnserver/probe", "turnserver/relay", "turnserver/stream", "turnserver/wire", "web", "web/selftest",
 	},
 }
 

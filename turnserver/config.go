@@ -64,6 +64,12 @@ type Config struct {
 	// nobody can guess; empty means none.
 	SelfUser string
 
+	// Observe, if it is not nil, is told what becomes of allocations, by one goroutine at
+	// a time, and Refused what was refused to whom, by any. Both must not block, and be
+	// safe while the server closes.
+	Observe func(control.Event)
+	Refused func(Refusal)
+
 	// Logger is told what an operator should know; nil means nobody.
 	Logger *slog.Logger
 }

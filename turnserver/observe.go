@@ -11,10 +11,21 @@ import (
 	"hairpin/turnserver/stream"
 )
 
+// Refusal is a request of an authenticated user that was refused.
+type Refusal struct {
+	At time.Time
+	relay.FiveTuple
+	User, Request string // Request is the STUN method
+	Reason        control.Reason
+}
+
 // observe logs what becomes of allocations. It is called by one goroutine at a time.
 func (s *Server) observe(e control.Event) {
 	if e.Kind == control.Ended {
 		s.allocationEnded(e)
+	}
+	if s.config.Observe != nil {
+		s.config.Observe(e)
 	}
 	level := slog.LevelInfo
 	switch {

@@ -116,9 +116,20 @@ func (l *packetLoop) flush() {
 func (s *Server) handle(from *control.From, msg, dst []byte) control.Answer {
 	now := time.Now()
 	answer := s.control.Handle(now, from, msg, dst)
-	if answer.Reason != control.None && answer.User != "" && s.refusals.allow(now, answer.Reason) {
+	if answer.Reason != control.None && answer.User != "" {
+		s.refused(now, from, &answer)
+	}
+	return answer
+}
+
+// refused tells of an answer that refuses something to a user, once a second for each
+// reason in the log.
+func (s *Server) refused(now time.Time, from *control.From, answer *control.Answer) {
+	if s.config.Refused != nil {
+		s.config.Refused(Refusal{now, from.FiveTuple, answer.User, answer.Method.String(), answer.Reason})
+	}
+	if s.refusals.allow(now, answer.Reason) {
 		s.log.Info("refused", "reason", answer.Reason.String(), "request", answer.Method.String(),
 			"user", answer.User, "client", from.Client.String(), "transport", from.Transport.String())
 	}
-	return answer
 }

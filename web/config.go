@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"hairpin/credentials"
+	"hairpin/web/selftest"
 )
 
 // Demo says who may go without an API key.
@@ -87,6 +88,10 @@ type Config struct {
 
 	// Signal serves /v1/signal. With nil, that is not found.
 	Signal http.Handler
+
+	// SelfTests keeps the tests that browsers run through this server. With nil,
+	// /v1/self-tests is not found.
+	SelfTests *selftest.Store
 
 	// Ready tells whether the relay works, by relaying something through itself. It
 	// must end when its context does, 3 seconds at most. Its result is kept for a few

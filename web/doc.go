@@ -5,6 +5,9 @@
 //	POST /v1/credentials   a username and password                         API key
 //	GET, POST /turn        the same in the shape of the TURN REST draft    API key
 //	GET  /v1/signal        WebSocket signaling, given in [Config.Signal]   decided there
+//	POST /v1/self-tests    an ID and ICE servers for a test by a browser   API key, or demo mode
+//	GET  /v1/self-tests/ID what the server and the browser saw of it       whoever knows the ID
+//	PUT  …/ID/report       what the browser saw of it                      whoever knows the ID
 //	GET  /healthz          the process answers
 //	GET  /readyz           a relayed loop works, and the server is not draining
 //	GET  /metrics          Prometheus text                                 this machine, or API key
@@ -17,7 +20,7 @@
 //
 // A credential lets its holder relay traffic, so one is given to the holder of an API
 // key ([Keys]) and to nobody else, with one exception: with [DemoLocal], a request from
-// this machine may leave the key out, for GET /v1/ice-servers only. It is from this
+// this machine may leave the key out, for GET /v1/ice-servers and POST /v1/self-tests only. It is from this
 // machine if the connection comes from loopback, no proxy forwarded it, and its Host
 // names loopback or one of [Config.PublicHosts]. The last rule stops a web page whose
 // name was rebound to 127.0.0.1. Other requests without a key are refused on all routes

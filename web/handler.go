@@ -84,6 +84,14 @@ func (h *Handler) table() http.Handler {
 		api.Get("/turn", h.turnREST)
 		api.Post("/turn", h.turnREST)
 	})
+	if h.config.SelfTests != nil {
+		mux.Group(func(tests chi.Router) {
+			tests.Use(h.sameOrigin)
+			tests.Post("/v1/self-tests", h.postSelfTest)
+			tests.Get("/v1/self-tests/{id}", h.keepLocal(h.getSelfTest))
+			tests.Put("/v1/self-tests/{id}/report", h.keepLocal(h.putSelfTestReport))
+		})
+	}
 	if h.config.Signal != nil {
 		mux.Get(signalRoute, h.keepLocal(h.config.Signal.ServeHTTP))
 	}
@@ -109,7 +117,7 @@ func (h *Handler) refuseMethod(w http.ResponseWriter, allowed string) {
 // allowedMethods is a value for the header Allow.
 func allowedMethods(routes chi.Routes, path string) string {
 	var allowed []string
-	for _, method := range []string{http.MethodGet, http.MethodPost} {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut} {
 		if routes.Match(chi.NewRouteContext(), method, path) {
 			allowed = append(allowed, method)
 		}

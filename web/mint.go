@@ -60,12 +60,17 @@ func (h *Handler) getICEServers(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.mint(w, who, ask, http.StatusOK, func(c credentials.Credential) any {
-		servers := []iceServer{{URLs: h.config.ICE.TURN, Username: c.Username, Credential: c.Password}}
-		if stun := h.config.ICE.STUN; len(stun) > 0 {
-			servers = slices.Insert(servers, 0, iceServer{URLs: stun})
-		}
-		return iceServersAnswer{ICEServers: servers, Policy: "all", TTL: seconds(c), ExpiresAt: c.ExpiresAt.UTC()}
+		return h.iceServers(c)
 	})
+}
+
+// iceServers shapes a credential into a configuration for browsers.
+func (h *Handler) iceServers(c credentials.Credential) iceServersAnswer {
+	servers := []iceServer{{URLs: h.config.ICE.TURN, Username: c.Username, Credential: c.Password}}
+	if stun := h.config.ICE.STUN; len(stun) > 0 {
+		servers = slices.Insert(servers, 0, iceServer{URLs: stun})
+	}
+	return iceServersAnswer{ICEServers: servers, Policy: "all", TTL: seconds(c), ExpiresAt: c.ExpiresAt.UTC()}
 }
 
 // postCredentials serves POST /v1/credentials.

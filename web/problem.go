@@ -30,6 +30,7 @@ const (
 	ReasonBodyUnread         Reason = "body-unread"         // send all of the body
 	ReasonNotFound           Reason = "not-found"           // ask for something else
 	ReasonMethodNotAllowed   Reason = "method-not-allowed"  // use a method of Allow
+	ReasonTestClosed         Reason = "test-closed"         // run the test again
 	ReasonNotReady           Reason = "not-ready"           // come back later
 	ReasonDraining           Reason = "draining"            // go elsewhere
 	ReasonInternal           Reason = "internal-error"      // report it
@@ -60,6 +61,7 @@ var kinds = map[Reason]kind{
 	ReasonBodyUnread:         {http.StatusBadRequest, "The body ended early"},
 	ReasonNotFound:           {http.StatusNotFound, "There is nothing here"},
 	ReasonMethodNotAllowed:   {http.StatusMethodNotAllowed, "The method is not allowed"},
+	ReasonTestClosed:         {http.StatusConflict, "The test is over"},
 	ReasonNotReady:           {http.StatusServiceUnavailable, "The relay does not work"},
 	ReasonDraining:           {http.StatusServiceUnavailable, "The server is draining"},
 	ReasonInternal:           {http.StatusInternalServerError, "The server failed"},

@@ -23,6 +23,7 @@ import (
 	"hairpin/turnserver/control"
 	"hairpin/turnserver/relay"
 	"hairpin/web"
+	"hairpin/web/selftest"
 )
 
 // httpShutdown is how long requests that are under way may take to end.
@@ -75,6 +76,7 @@ type service struct {
 	listener net.Listener // HTTP
 	http     *http.Server
 	ice      web.ICE
+	tests    *selftest.Store
 
 	selfUser string // whose credential the server tests itself with; nobody can guess it
 	fitted   fitted
@@ -82,7 +84,10 @@ type service struct {
 
 // serve runs until ctx is done.
 func serve(ctx context.Context, d deps, flags *serveFlags, config *loadedConfig, s settings) error {
-	v := &service{flags: flags, config: config, level: new(slog.LevelVar), selfUser: "self-test-" + rand.Text()}
+	v := &service{
+		flags: flags, config: config, level: new(slog.LevelVar), selfUser: "self-test-" + rand.Text(),
+		tests: selftest.NewStore(selftest.DefaultLimits(), nil),
+	}
 	v.level.Set(s.LogLevel)
 	v.log = newLogger(d.stderr, config.LogFormat, v.level)
 	for _, warning := range s.Warnings {
@@ -185,6 +190,8 @@ func (v *service) turnConfig(s settings) turnserver.Config {
 		DrainTimeout:   v.config.DrainTimeout,
 		LegacyChannels: v.config.LegacyChannels,
 		SelfUser:       v.selfUser,
+		Observe:        v.allocationSeen,
+		Refused:        v.refusalSeen,
 		Logger:         v.log.With("part", "turn"),
 	}
 }

@@ -41,6 +41,7 @@ func (v *service) buildHTTP(s settings) (err error) {
 		AllowedOrigins:  v.config.AllowOrigin,
 		TrustedProxies:  s.TrustedProxy,
 		Signal:          v.hub,
+		SelfTests:       v.tests,
 		Ready:           v.ready,
 		Draining:        v.turn.Draining,
 		Collectors:      []prometheus.Collector{newCollector(v.turn, v.hub)},
