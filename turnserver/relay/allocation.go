@@ -28,7 +28,8 @@ type Allocation struct {
 	counts  [directions]counter
 	group   atomic.Uint32 // where a worker has lately put packets for peers: a hint
 
-	mu sync.Mutex // serialises the replacement of peers
+	mu   sync.Mutex         // serialises the replacement of peers, and guards what follows
+	gone [directions]Counts // relayed by the Offload for bindings that have left peers
 }
 
 // peers is who an allocation may exchange packets with. Once published it is never
@@ -54,6 +55,7 @@ type binding struct {
 	// permission is the peer's as of the binding's making. Should it be revoked and
 	// granted anew, the new one is another; permit carries it over.
 	permission *permission
+	offload    offload // guarded by Allocation.mu
 }
 
 func (b *binding) live(now Instant) bool {
@@ -75,8 +77,9 @@ func (p *peers) clone() *peers {
 	return c
 }
 
-// sweep removes what lapsed, so that the maps are bounded by what is live.
-func (p *peers) sweep(now Instant) {
+// sweepLocked removes what lapsed from peers that are to be published, so that the maps
+// are bounded by what is live.
+func (a *Allocation) sweepLocked(p *peers, now Instant) {
 	for addr, permission := range p.permissions {
 		if !permission.live(now) {
 			delete(p.permissions, addr)
@@ -86,6 +89,7 @@ func (p *peers) sweep(now Instant) {
 		if !b.live(now) {
 			delete(p.channels, channel)
 			delete(p.bindings, b.peer)
+			a.dropLocked(b)
 		}
 	}
 }
@@ -100,7 +104,12 @@ func (a *Allocation) Expires() time.Time {
 
 // SetExpires sets when the allocation's lifetime ends. From then on nothing is
 // relayed, whether or not Close has been called.
-func (a *Allocation) SetExpires(t time.Time) { a.expires.Store(int64(a.table.Instant(t))) }
+func (a *Allocation) SetExpires(t time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.expires.Store(int64(a.table.Instant(t)))
+	a.offloadAllLocked(netip.Addr{})
+}
 
 // Permit lets the peer's IP address exchange packets with the client until the given
 // time (RFC 8656 §9); a permission that exists gets the new time, and keeps its
@@ -109,6 +118,7 @@ func (a *Allocation) Permit(now time.Time, peer netip.Addr, until time.Time) boo
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	_, fresh := a.permitLocked(a.table.Instant(now), peer, until)
+	a.offloadAllLocked(peer)
 	return fresh
 }
 
@@ -117,11 +127,11 @@ func (a *Allocation) permitLocked(now Instant, peer netip.Addr, until time.Time)
 	if p = current.permissions[peer]; p == nil {
 		p, fresh = &permission{}, true
 		next := current.clone()
-		next.sweep(now)
+		a.sweepLocked(next, now)
 		next.permissions[peer] = p
 		for _, b := range next.bindings {
 			if b.peer.Addr() == peer {
-				next.setBinding(&binding{channel: b.channel, peer: b.peer, permission: p}, b.expires.Load())
+				next.setBinding(&binding{channel: b.channel, peer: b.peer, permission: p, offload: b.offload}, b.expires.Load())
 			}
 		}
 		p.expires.Store(int64(a.table.Instant(until)))
@@ -148,6 +158,7 @@ func (a *Allocation) Revoke(peer netip.Addr) {
 	defer a.mu.Unlock()
 	if p := a.peers.Load().permissions[peer]; p != nil {
 		p.expires.Store(0)
+		a.offloadAllLocked(peer)
 	}
 }
 
@@ -159,6 +170,7 @@ func (a *Allocation) Bind(now time.Time, channel uint16, peer netip.AddrPort, un
 	defer a.mu.Unlock()
 	at := a.table.Instant(now)
 	p, _ := a.permitLocked(at, peer.Addr(), permitted)
+	defer a.offloadAllLocked(peer.Addr())
 	expires := int64(a.table.Instant(until))
 	current := a.peers.Load()
 	if b := current.channels[channel]; b.live(at) && b.peer == peer {
@@ -166,7 +178,7 @@ func (a *Allocation) Bind(now time.Time, channel uint16, peer netip.AddrPort, un
 		return
 	}
 	next := current.clone()
-	next.sweep(at)
+	a.sweepLocked(next, at)
 	next.setBinding(&binding{channel: channel, peer: peer, permission: p}, expires)
 	a.peers.Store(next)
 }
@@ -177,6 +189,7 @@ func (a *Allocation) Unbind(channel uint16) {
 	defer a.mu.Unlock()
 	if b := a.peers.Load().channels[channel]; b != nil {
 		b.expires.Store(0)
+		a.offloadLocked(b)
 	}
 }
 
@@ -225,9 +238,16 @@ func (a *Allocation) Flows(now time.Time) []Flow {
 	return live
 }
 
-// Counts returns what has been relayed in one direction so far.
+// Counts returns what has been relayed in one direction so far, by the Offload too.
 func (a *Allocation) Counts(d Direction) Counts {
-	return Counts{Packets: a.counts[d].packets.Load(), Bytes: a.counts[d].bytes.Load()}
+	sum := Counts{Packets: a.counts[d].packets.Load(), Bytes: a.counts[d].bytes.Load()}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	sum.add(a.gone[d])
+	for _, b := range a.peers.Load().channels {
+		sum.add(b.offload.counts(d))
+	}
+	return sum
 }
 
 // Close withdraws the allocation from the table and closes its relay socket. Packets
@@ -236,7 +256,7 @@ func (a *Allocation) Close() {
 	if a.closed.Swap(true) {
 		return
 	}
-	a.expires.Store(0)
+	a.SetExpires(a.table.epoch) // the Offload ends before the port is anyone else's
 	a.table.withdraw(a)
 	_ = a.socket.Close() // a relay socket has nothing to flush
 }

@@ -14,7 +14,7 @@ type shard struct {
 }
 
 // Totals are what the data plane has done since the table was made, allocations that
-// are gone included.
+// are gone and what the Offload has relayed included.
 type Totals struct {
 	Relayed [transports][directions]Counts
 	Dropped [drops]uint64
@@ -33,6 +33,11 @@ func (t *Table) Totals() Totals {
 		}
 		for why := range s.dropped {
 			sum.Dropped[why] += s.dropped[why].Load()
+		}
+	}
+	if t.offload != nil {
+		for _, d := range Directions() {
+			sum.Relayed[UDP][d].add(t.offload.Totals(d))
 		}
 	}
 	return sum

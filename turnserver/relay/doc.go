@@ -28,6 +28,15 @@
 // by five-tuple and by relayed address are read without a lock and written under their
 // own mutex.
 //
-// Lock order: index.mu and Allocation.mu are leaves, never held together, and nothing is
-// called out while one is held.
+// Lock order: index.mu and Allocation.mu are never held together. While Allocation.mu is
+// held, the [Offload] is called, whose locks come below and are leaves; nothing else is
+// called out while either is held.
+//
+// # Offload
+//
+// What relays flows below this process, in the kernel, is an [Offload]. It holds no
+// decision of its own: each flow there has the end that the first of its binding, its
+// permission and its allocation has, and whatever changes one of them changes the flow
+// before it returns. A flow is removed before its relay socket is closed, so that a port
+// lent anew never meets an old flow. Its counts are added to what is counted here.
 package relay

@@ -29,6 +29,9 @@ type Config struct {
 	// called from many goroutines.
 	OwnPeer func(netip.AddrPort) bool
 
+	// Offload relays what it takes below this process; nil means that there is none.
+	Offload Offload
+
 	// RelayBatch is how many packets are read from a relay socket at once;
 	// zero means 16.
 	RelayBatch int
@@ -45,9 +48,12 @@ type Table struct {
 	clock func() Instant
 	own   func(netip.AddrPort) bool
 
+	offload Offload // nil if there is none
+
 	byTuple   *index[tupleKey, Allocation]
 	byRelayed *index[addrKey, Allocation]
 	advertise map[netip.Addr]netip.Addr // local and advertised addresses to the advertised one
+	local     map[netip.Addr]netip.Addr // and to the local one
 
 	batches sync.Pool
 	workers sync.Pool
@@ -89,12 +95,15 @@ func NewTable(c Config) *Table {
 		byTuple:   newIndex[tupleKey, Allocation](),
 		byRelayed: newIndex[addrKey, Allocation](),
 		advertise: make(map[netip.Addr]netip.Addr),
+		local:     make(map[netip.Addr]netip.Addr),
+		offload:   c.Offload,
 	}
 	if t.clock == nil {
 		t.clock = func() Instant { return Instant(time.Since(t.epoch)) }
 	}
 	for _, a := range c.Addresses {
 		t.advertise[a.Local], t.advertise[a.Advertised] = a.Advertised, a.Advertised
+		t.local[a.Local], t.local[a.Advertised] = a.Local, a.Local
 	}
 	t.batches.New = func() any { return udp.NewBatch(c.RelayBatch) }
 	t.workers.New = func() any { return t.newWorker() }
