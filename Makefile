@@ -9,7 +9,7 @@ FUZZTIME ?= 1m
 
 test: deps lint unit allocations cross e2e
 
-# The browser and the clients of others that the tests speak to. Debian's packages are
+# The browsers and the clients of others that the tests speak to. Debian's packages are
 # installed by root only; elsewhere the tests that lack one say so and fail.
 deps:
 	./testdata/install-test-tools

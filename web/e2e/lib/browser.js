@@ -1,59 +1,49 @@
-/** Chromium with a camera and a microphone that are not there. */
+/** A browser with a camera and a microphone that are not there: Chromium or Firefox, to be used alike. */
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-import puppeteer from 'puppeteer-core'
+import { CHROMIUM, launchChromium } from './chromium.js'
+import { FIREFOX, launchFirefox } from './firefox.js'
 
-const CHROMIUM = process.env.HAIRPIN_CHROMIUM ?? '/usr/bin/chromium'
+/** @typedef {'chromium' | 'firefox'} Kind */
+
+const BROWSERS = {
+  chromium: { executable: CHROMIUM, variable: 'HAIRPIN_CHROMIUM', launch: launchChromium },
+  firefox: { executable: FIREFOX, variable: 'HAIRPIN_FIREFOX', launch: launchFirefox },
+}
 
 /**
  * Why browser tests cannot run here, for a test's `skip` option: false when they can.
  *
+ * @param {Kind[]} kinds the browsers they need: Chromium, unless others are named
  * @returns {string | false}
  * @throws where nothing may be skipped
  */
-export function whySkip() {
-  if (existsSync(CHROMIUM)) return false
-  const reason = `no browser at ${CHROMIUM}: install Chromium, or name one in HAIRPIN_CHROMIUM`
-  if (process.env.HAIRPIN_TEST_FULL === '1') throw new Error(reason)
-  return reason
+export function whySkip(...kinds) {
+  for (const kind of kinds.length > 0 ? kinds : [/** @type {const} */ ('chromium')]) {
+    const { executable, variable } = BROWSERS[kind]
+    if (existsSync(executable)) continue
+    const reason = `no browser at ${executable}: install one, or name one in ${variable}`
+    if (process.env.HAIRPIN_TEST_FULL === '1') throw new Error(reason)
+    return reason
+  }
+  return false
 }
 
 /**
  * @typedef {object} Browser
- * @property {import('puppeteer-core').Browser} chromium
+ * @property {Kind} kind
+ * @property {import('puppeteer-core').Browser} driver
  * @property {() => Promise<void>} stop
+ *
+ * @typedef {object} BrowserOptions
+ * @property {'granted' | 'refused'} [camera] what the browser answers when a page asks for camera and microphone
+ * @property {import('./namespace.js').Namespace} [namespace] whose network it uses, instead of ours
+ * @property {string} [secure] an http origin besides loopback that may use the camera, as an https one might
  */
 
 /**
- * @param {{ camera?: 'granted' | 'refused' }} [options]
+ * @param {{ kind?: Kind } & BrowserOptions} [options]
  * @returns {Promise<Browser>}
  */
-export async function startBrowser({ camera = 'granted' } = {}) {
-  const userDataDir = await mkdtemp(path.join(tmpdir(), 'hairpin-chromium-'))
-  const permission = camera === 'granted' ? '--use-fake-ui-for-media-stream' : '--deny-permission-prompts'
-  const chromium = await puppeteer.launch({
-    executablePath: CHROMIUM,
-    userDataDir,
-    headless: true,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      // Few pictures a second, for software encodes and decodes each of them several times over.
-      '--use-fake-device-for-media-stream=fps=10',
-      permission,
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--autoplay-policy=no-user-gesture-required',
-    ],
-  })
-  const stop = async () => {
-    await chromium.close()
-    await rm(userDataDir, { recursive: true, force: true, maxRetries: 5 })
-  }
-  return { chromium, stop }
+export async function startBrowser({ kind = 'chromium', ...options } = {}) {
+  return { kind, ...await BROWSERS[kind].launch(options) }
 }

@@ -48,6 +48,42 @@ export async function waitForVideo(page) {
   )
 }
 
+/**
+ * Waits until the page shows so many others, and their pictures and sounds keep coming.
+ *
+ * @param {Page} page
+ * @param {number} [others]
+ */
+export async function waitForOthers(page, others = 1) {
+  await waitUntil(page, `pictures of ${others} others`, async (count) => {
+    const videos = [...document.querySelectorAll('video[data-member]')]
+    return videos.length === count && (await globalThis.kept.links()).length === count &&
+      videos.every((video) => video instanceof HTMLVideoElement && video.videoWidth > 0)
+  }, others)
+  await waitForMore(page)
+}
+
+/**
+ * Waits until more pictures and more sound of everybody have come than had when this was called.
+ *
+ * @param {Page} page
+ */
+export async function waitForMore(page) {
+  const before = await links(page)
+  await waitUntil(page, 'more pictures and more sound of everybody', async (old) => {
+    const now = await globalThis.kept.links()
+    return now.length === old.length && now.every(({ frames, packets }, i) => frames > old[i].frames + 5 && packets > old[i].packets)
+  }, before)
+}
+
+/**
+ * @param {Page} page
+ * @returns {Promise<Link[]>}
+ */
+export function links(page) {
+  return page.evaluate(() => globalThis.kept.links())
+}
+
 /** @param {Page} page */
 async function received(page) {
   const { inbound } = await page.evaluate(() => globalThis.kept.read())

@@ -4,6 +4,21 @@ interface Kept {
   sockets: WebSocket[]
   /** Statistics of the latest peer connection. */
   read(): Promise<{ inbound: any[]; local: any; remote: any }>
+  /** One for each peer connection that is connected, in the order they were made. */
+  links(): Promise<Link[]>
+}
+
+/** What a peer connection receives, and by which path; counts are since it was made. */
+interface Link {
+  frames: number
+  width: number
+  packets: number
+  energy: number
+  local: string
+  remote: string
+  relayProtocol: string
+  /** of the local candidate */
+  port: number
 }
 
 declare var kept: Kept

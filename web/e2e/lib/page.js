@@ -18,11 +18,12 @@ const consoles = new WeakMap()
  * @returns {Promise<Page>}
  */
 export async function openPage(t, browser, url) {
-  const context = await browser.chromium.createBrowserContext()
+  const context = await browser.driver.createBrowserContext()
   t.after(async () => {
-    if (browser.chromium.connected) await context.close()
+    if (browser.driver.connected) await context.close()
   })
-  const page = await context.newPage()
+  // A page behind another in a window of tabs is slowed down.
+  const page = await context.newPage({ type: 'window' })
   page.setDefaultTimeout(PATIENCE_MS)
   /** @type {string[]} */
   const lines = []
@@ -74,9 +75,10 @@ async function describe(page) {
 /** Runs in the page, before anything of it does. */
 function watchConnections() {
   /** @type {Kept} */
-  const kept = { connections: [], sockets: [], read }
-  async function read() {
-    const report = (await kept.connections.at(-1)?.getStats()) ?? new Map()
+  const kept = { connections: [], sockets: [], read: () => look(kept.connections.at(-1)), links }
+  /** @param {RTCPeerConnection} [connection] */
+  async function look(connection) {
+    const report = (await connection?.getStats()) ?? new Map()
     const entries = [...report.values()]
     const pair = report.get(entries.find(({ type }) => type === 'transport')?.selectedCandidatePairId)
     return {
@@ -84,6 +86,24 @@ function watchConnections() {
       local: report.get(pair?.localCandidateId),
       remote: report.get(pair?.remoteCandidateId),
     }
+  }
+  async function links() {
+    const connected = kept.connections.filter(({ connectionState }) => connectionState === 'connected')
+    return Promise.all(connected.map(async (connection) => {
+      const { inbound, local, remote } = await look(connection)
+      const video = inbound.find(({ kind }) => kind === 'video')
+      const audio = inbound.find(({ kind }) => kind === 'audio')
+      return {
+        frames: video?.framesDecoded ?? 0,
+        width: video?.frameWidth ?? 0,
+        packets: audio?.packetsReceived ?? 0,
+        energy: audio?.totalAudioEnergy ?? 0,
+        local: local?.candidateType ?? '',
+        remote: remote?.candidateType ?? '',
+        relayProtocol: local?.relayProtocol ?? '',
+        port: local?.port ?? 0,
+      }
+    }))
   }
   Object.assign(globalThis, {
     kept,
