@@ -78,8 +78,9 @@ func TestDefaults(t *testing.T) {
 		Offload:      "auto",
 		DrainTimeout: 30 * time.Second,
 
-		Realm:        "hairpin",
-		StrictExpiry: true,
+		Realm:         "hairpin",
+		CredentialTTL: time.Hour,
+		StrictExpiry:  true,
 
 		PeerProfile: "public",
 

@@ -35,6 +35,7 @@ func (v *service) buildHTTP(s settings) (err error) {
 	}
 	config := web.Config{
 		Mint:            v.mint,
+		DefaultTTL:      v.config.CredentialTTL,
 		ICE:             v.ice,
 		Keys:            v.keys,
 		Demo:            demoMode(s),
@@ -90,7 +91,7 @@ func (v *service) mint(user string, ttl time.Duration) (credentials.Credential, 
 
 // iceServers makes what a member of a room connects with.
 func (v *service) iceServers(user string) (signaling.ICEServers, error) {
-	c, err := v.mint(user, credentials.DefaultTTL)
+	c, err := v.mint(user, v.config.CredentialTTL)
 	if err != nil {
 		return signaling.ICEServers{}, err
 	}

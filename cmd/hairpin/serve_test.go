@@ -262,6 +262,15 @@ func (s *served) allocate(network string, login probe.Login) (*turn.Client, net.
 	return client, relayed
 }
 
+func TestServeHandsOutCredentialsForAsLongAsToldTo(t *testing.T) {
+	s := startServe(t, "--credential-ttl", "30s")
+	for path, want := range map[string]string{"/v1/ice-servers": `"ttl":30,`, "/v1/ice-servers?ttl=90": `"ttl":90,`} {
+		if code, body := s.get(path); code != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %s, want %s", path, code, body, want)
+		}
+	}
+}
+
 func TestServeSaysWhereToGo(t *testing.T) {
 	s := runServe(t, "serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--relay-address", "127.0.0.1")
 	var page, turnURI, api string
