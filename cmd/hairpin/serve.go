@@ -229,6 +229,7 @@ func (v *service) announce(stdout io.Writer) {
 	}
 	fmt.Fprintf(stdout, "\nHairpin is running. Stop it with Ctrl-C.\n\n")
 	fmt.Fprintf(stdout, "  Call page     %s   open it twice\n", page)
+	fmt.Fprintf(stdout, "  Test page     %stest   what works from this browser\n", page)
 	fmt.Fprintf(stdout, "  STUN, TURN    %s   over UDP and TCP\n", v.ice.TURN[0])
 	fmt.Fprintf(stdout, "  ICE servers   %sv1/ice-servers\n\n", page)
 }
