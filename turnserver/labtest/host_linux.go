@@ -26,7 +26,9 @@ func (l *Lab) Host(name string) *Host {
 	}
 	h := &Host{lab: l, name: name, namespace: namespace}
 	l.t.Cleanup(func() { _ = namespace.Close() })
-	l.must(h.Command("ip", "link", "set", "lo", "up"))
+	h.ip("link set lo up")
+	// Link-local addresses, too, are usable at once.
+	h.Sysctl("net/ipv6/conf/default/accept_dad", "0")
 	return h
 }
 
