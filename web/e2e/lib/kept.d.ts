@@ -23,14 +23,14 @@ interface Link {
 
 declare var kept: Kept
 
-/** What library.test.js makes in its page. */
+/** What connection.test.js makes in its page. */
 declare var pair: {
-  polite: import('../../static/hairpin.js').Connection
-  impolite: import('../../static/hairpin.js').Connection
+  polite: import('../../static/connection.js').Connection
+  impolite: import('../../static/connection.js').Connection
   mail: { to: string; message: any }[]
   deliver(): void
   flow(): void
 }
 
-/** Candidates that library.test.js saw a connection take. */
+/** Candidates that connection.test.js saw a connection take. */
 declare var added: string[]

@@ -28,9 +28,10 @@ const STOP_DEADLINE_MS = 5_000
  * @param {string} [options.listen] address of STUN and TURN
  * @param {string[]} [options.flags]
  * @param {Record<string, string>} [options.env] in addition to that of the tests
+ * @param {import('./namespace.js').Namespace} [options.namespace] where it runs, if not here
  * @returns {Promise<Server>}
  */
-export async function startServer({ http = '127.0.0.1:0', listen = '127.0.0.1:0', flags = [], env = {} } = {}) {
+export async function startServer({ http = '127.0.0.1:0', listen = '127.0.0.1:0', flags = [], env = {}, namespace } = {}) {
   const fixed = [
     // Above the ports the kernel gives to listeners.
     ...['--relay-ports', '61000-65535'],
@@ -38,7 +39,9 @@ export async function startServer({ http = '127.0.0.1:0', listen = '127.0.0.1:0'
     ...['--drain-timeout', '100ms'],
     ...['--log-format', 'json'],
   ]
-  const child = spawn(await findBinary(), ['serve', '--http', http, '--listen', listen, ...fixed, ...flags], {
+  const words = [await findBinary(), 'serve', '--http', http, '--listen', listen, ...fixed, ...flags]
+  const [command, ...args] = namespace?.command(...words) ?? words
+  const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   })
@@ -60,8 +63,8 @@ export async function startServer({ http = '127.0.0.1:0', listen = '127.0.0.1:0'
 /** @type {Promise<string> | undefined} */
 let built
 
-/** @returns {Promise<string>} */
-function findBinary() {
+/** @returns {Promise<string>} the path of the program */
+export function findBinary() {
   built ??= process.env.HAIRPIN_BIN ? Promise.resolve(process.env.HAIRPIN_BIN) : build()
   return built
 }
