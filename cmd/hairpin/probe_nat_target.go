@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"hairpin/turnserver/nat"
@@ -88,12 +91,12 @@ func (t natTarget) probe(ctx context.Context, o *natOptions, show *natProgress) 
 		Progress: func(words string) { show.waiting(family, words) },
 	})
 	result := natResult{Family: family, Report: report}
-	overTCP := false
+	var over streamWay
 	if err == nil && report.UDP == nat.No {
 		show.waiting(family, "an answer over TCP")
-		overTCP = t.answersOverTCP(ctx)
+		over = t.answersOver(ctx)
 	}
-	result.conclude(err, overTCP)
+	result.conclude(err, over)
 	if result.Verdict != probe.Unreachable && report.UDP != nat.Unknown {
 		result.Consequences = consequences(report)
 	}
@@ -109,8 +112,9 @@ func reasonOfNetError(err error) string {
 	return err.Error()
 }
 
-// conclude fills in the verdict. The error is that of discovery.
-func (r *natResult) conclude(err error, overTCP bool) {
+// conclude fills in the verdict. The error is that of discovery, and over is how the
+// server answers if not over UDP, zero if not at all.
+func (r *natResult) conclude(err error, over streamWay) {
 	gap, open := r.Report.Missing(nat.PropertyFiltering)
 	switch {
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
@@ -118,8 +122,11 @@ func (r *natResult) conclude(err error, overTCP bool) {
 	case err != nil:
 		r.Verdict, r.Words = probe.Unreachable, err.Error()
 		r.Hint = "give --local an address of this machine, or leave it out"
-	case r.Report.UDP == nat.No && overTCP:
-		r.Verdict, r.Words = probe.Faulty, "UDP is blocked: the server answers over TCP, and not over UDP"
+	case r.Report.UDP == nat.No && over.name != "" && over.port == r.Report.Server.Port():
+		r.Verdict, r.Words = probe.Faulty, fmt.Sprintf("UDP is blocked: the server answers over %s, and not over UDP", over.name)
+	case r.Report.UDP == nat.No && over.name != "":
+		r.Verdict = probe.Faulty
+		r.Words = fmt.Sprintf("UDP is blocked, or nothing is at port %d: the server answers over %s on port %d alone", r.Report.Server.Port(), over.name, over.port)
 	case r.Report.UDP == nat.No:
 		r.Verdict, r.Words = probe.Unreachable, "nothing came back: UDP is blocked, or no STUN server is there"
 		r.Hint = "check host and port of --server, or try another server"
@@ -150,27 +157,62 @@ func kindOf(r *nat.Report) string {
 // tcpPatience is for a handshake and an answer with one retransmission each.
 const tcpPatience = 3 * time.Second
 
-// answersOverTCP reports whether the server answers a Binding request over TCP (RFC
-// 8489 §6.2.2). It tells blocked UDP from a server that is not there.
-func (t natTarget) answersOverTCP(ctx context.Context) bool {
+// streamWay is how a server may answer that does not over UDP. Zero is not at all.
+type streamWay struct {
+	name string // "TCP" or "TLS"
+	port uint16
+}
+
+// httpsPort is often all that is open.
+const httpsPort = 443
+
+// answersOver returns how the server answers: on its port, or on that of HTTPS. It
+// tells blocked UDP from a server that is not there.
+func (t natTarget) answersOver(ctx context.Context) streamWay {
 	ctx, cancel := context.WithTimeout(ctx, tcpPatience)
 	defer cancel()
+	ways := []streamWay{{"TCP", t.server.Port()}, {"TLS", t.server.Port()}, {"TCP", httpsPort}, {"TLS", httpsPort}}
+	answers := make([]bool, len(ways))
+	var asked sync.WaitGroup
+	for i, way := range ways {
+		asked.Go(func() { answers[i] = t.answersAt(ctx, way) })
+	}
+	asked.Wait()
+	if i := slices.Index(answers, true); i >= 0 {
+		return ways[i]
+	}
+	return streamWay{}
+}
+
+// answersAt reports whether a Binding request is answered over TCP or TLS (RFC 8489
+// §6.2.2). Whose certificate it is does not matter: nothing is said to the server that
+// others may not hear.
+func (t natTarget) answersAt(ctx context.Context, way streamWay) bool {
 	var dialer net.Dialer
 	if t.local.IsValid() {
 		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.local, 0))
 	}
-	conn, err := dialer.DialContext(ctx, "tcp", t.server.String())
+	conn, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(t.server.Addr(), way.port).String())
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
 	deadline, _ := ctx.Deadline()
 	_ = conn.SetDeadline(deadline) // fails if it is closed, as reading will
+	if way.name == "TLS" {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+	}
+	return answersBinding(conn)
+}
+
+// answersBinding reports whether a Binding request on a connection is answered.
+func answersBinding(conn net.Conn) bool {
 	const request, success, cookie = 0x0001, 0x0101, 0x2112A442
 	message := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, request<<16), cookie)
 	message = append(message, rand.Text()[:wire.HeaderLen-len(message)]...)
 	answer := make([]byte, wire.HeaderLen)
-	if _, err = conn.Write(message); err == nil {
+	_, err := conn.Write(message)
+	if err == nil {
 		_, err = io.ReadFull(conn, answer)
 	}
 	return err == nil && binary.BigEndian.Uint16(answer) == success && bytes.Equal(answer[4:], message[4:])

@@ -55,12 +55,12 @@ func TestProbeNATInterrupted(t *testing.T) {
 	}
 }
 
-func TestAnswersOverTCP(t *testing.T) {
+func TestAnswersOver(t *testing.T) {
 	at := netip.MustParseAddrPort(probedServer(t))
-	if !(natTarget{server: at}).answersOverTCP(t.Context()) {
+	if (natTarget{server: at}).answersOver(t.Context()) != (streamWay{"TCP", at.Port()}) {
 		t.Error("a server that answers does not")
 	}
-	if !(natTarget{at, at.Addr()}).answersOverTCP(t.Context()) {
+	if (natTarget{at, at.Addr()}).answersOver(t.Context()).name != "TCP" {
 		t.Error("it does not from a given address")
 	}
 	other, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -78,11 +78,11 @@ func TestAnswersOverTCP(t *testing.T) {
 		}
 	}()
 	mail := netip.MustParseAddrPort(other.Addr().String())
-	if (natTarget{server: mail}).answersOverTCP(t.Context()) {
+	if (natTarget{server: mail}).answersAt(t.Context(), streamWay{"TCP", mail.Port()}) {
 		t.Error("a mail server is taken for a STUN server")
 	}
 	other.Close()
-	if (natTarget{server: mail}).answersOverTCP(t.Context()) {
+	if (natTarget{server: mail}).answersAt(t.Context(), streamWay{"TCP", mail.Port()}) {
 		t.Error("nobody answers")
 	}
 }
@@ -96,12 +96,13 @@ func TestNATConclusion(t *testing.T) {
 	for _, tt := range []struct {
 		report  nat.Report
 		err     error
-		overTCP bool
+		over    streamWay
 		verdict probe.Verdict
 		words   string
 	}{
 		{report: nat.Report{UDP: nat.No}, verdict: probe.Unreachable, words: "nothing came back"},
-		{report: nat.Report{UDP: nat.No}, overTCP: true, verdict: probe.Faulty, words: "UDP is blocked"},
+		{report: nat.Report{UDP: nat.No}, over: streamWay{name: "TCP"}, verdict: probe.Faulty, words: "UDP is blocked: the server answers over TCP"},
+		{report: nat.Report{UDP: nat.No}, over: streamWay{"TLS", 443}, verdict: probe.Faulty, words: "UDP is blocked, or nothing is at port 0"},
 		{report: nat.Report{UDP: nat.Yes}, err: context.Canceled, verdict: probe.Incomplete, words: "ended before"},
 		{err: context.DeadlineExceeded, verdict: probe.Incomplete, words: "ended before"},
 		{err: errors.New("no way"), verdict: probe.Unreachable, words: "no way"},
@@ -115,7 +116,7 @@ func TestNATConclusion(t *testing.T) {
 		{report: nat.Report{UDP: nat.Yes, Translated: nat.Yes, PopularName: "symmetric"}, verdict: probe.Healthy, words: "a NAT of the kind called symmetric"},
 	} {
 		r := natResult{Report: &tt.report}
-		r.conclude(tt.err, tt.overTCP)
+		r.conclude(tt.err, tt.over)
 		if r.Verdict != tt.verdict || !strings.HasPrefix(r.Words, tt.words) {
 			t.Errorf("%+v, %v: got %s, %q", tt.report, tt.err, r.Verdict, r.Words)
 		}
@@ -191,7 +192,7 @@ func TestNATScreen(t *testing.T) {
 	}
 	report.Peers = nat.Peers(report.Side())
 	result := natResult{Family: "IPv4", Report: &report, Consequences: []string{"One.", "Two."}}
-	result.conclude(nil, false)
+	result.conclude(nil, streamWay{})
 	var out strings.Builder
 	if err := printNATs(&out, natProbed{Server: "stun.example.org", Results: []natResult{result}}); err != nil {
 		t.Fatal(err)

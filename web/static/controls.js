@@ -1,7 +1,7 @@
 /**
  * The buttons and the header of a call.
  *
- * @typedef {import('./main.js').PageState} PageState
+ * @typedef {import('./state.js').CallState} CallState
  */
 import { trackOf } from './media.js'
 import { notify } from './notices.js'
@@ -40,7 +40,7 @@ export function showToggles(media) {
 }
 
 /**
- * @param {PageState} state
+ * @param {CallState} state
  * @param {number} others
  */
 export function showStatus(state, others) {

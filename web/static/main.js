@@ -2,7 +2,7 @@
  * The entry of the page: lobby, call, and what leads from one to the other.
  *
  * @typedef {import('./options.js').CallOptions} CallOptions
- * @typedef {'lobby' | import('./hairpin.js').RoomState} PageState what `<body data-state>` says
+ * @typedef {import('./state.js').CallState} CallState
  */
 import { Call } from './call.js'
 import { clearChat, onChatSubmit } from './chatpanel.js'
@@ -36,7 +36,7 @@ function enter(options) {
   void call.start()
 }
 
-/** @param {PageState} state */
+/** @param {CallState} state */
 function leave(state) {
   call?.end()
   call = null
@@ -45,7 +45,7 @@ function leave(state) {
   setState(state)
 }
 
-/** @param {PageState} state */
+/** @param {CallState} state */
 function setState(state) {
   document.body.dataset.state = state
 }
