@@ -12,7 +12,8 @@ import (
 // is forgotten a few seconds after its last socket.
 const maxAddresses = 1 << 16
 
-// addresses counts, for each client address, its open sockets and recent joins.
+// addresses counts, for each client address, its open sockets, its members that are away, and its recent
+// joins.
 type addresses struct {
 	limits Limits
 
@@ -23,6 +24,7 @@ type addresses struct {
 
 type address struct {
 	sockets int
+	away    int
 	joins   *rate.Limiter
 }
 
@@ -68,6 +70,24 @@ func (a *addresses) release(n netip.Prefix) {
 	a.byNet[n].sockets--
 }
 
+// hold takes a place for a member that is away, of an address that has a socket open; drop gives it back.
+func (a *addresses) hold(n netip.Prefix) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.byNet[n]
+	if e.away >= a.limits.SocketsPerAddress {
+		return false
+	}
+	e.away++
+	return true
+}
+
+func (a *addresses) drop(n netip.Prefix) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.byNet[n].away--
+}
+
 // join reports whether the address, which has a socket open, may join a room now.
 func (a *addresses) join(n netip.Prefix) bool {
 	a.mu.Lock()
@@ -75,7 +95,7 @@ func (a *addresses) join(n netip.Prefix) bool {
 	return a.byNet[n].joins.Allow()
 }
 
-// pruneLocked forgets addresses without sockets whose joins are long past. It looks at all of them,
+// pruneLocked forgets addresses without sockets and members whose joins are long past. It looks at all of them,
 // and therefore at most once a second.
 func (a *addresses) pruneLocked(now time.Time) {
 	if now.Sub(a.pruned) < time.Second {
@@ -83,7 +103,7 @@ func (a *addresses) pruneLocked(now time.Time) {
 	}
 	a.pruned = now
 	for n, e := range a.byNet {
-		if e.sockets == 0 && e.joins.TokensAt(now) >= float64(a.limits.JoinBurst) {
+		if e.sockets == 0 && e.away == 0 && e.joins.TokensAt(now) >= float64(a.limits.JoinBurst) {
 			delete(a.byNet, n)
 		}
 	}

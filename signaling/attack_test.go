@@ -20,7 +20,7 @@ import (
 // SEC-54: one member floods a full room: it is closed, the others get what was within its limits, in
 // order, and go on talking.
 func TestFlood(t *testing.T) {
-	s := start(t, nil)
+	s := start(t, func(c *Config) { c.Limits.Members = 16 })
 	members := make([]*client, 16)
 	for i := range members {
 		members[i] = s.enter("r")

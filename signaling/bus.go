@@ -13,16 +13,21 @@ const (
 	EventJoin    EventKind = "join"
 	EventLeave   EventKind = "leave"
 	EventForward EventKind = "forward"
+	EventLock    EventKind = "lock"
+	EventUnlock  EventKind = "unlock"
+	EventRemove  EventKind = "remove" // of all members of To's user
 )
 
 // Event is something that happened in a room. It can be encoded as JSON, for a bus that leaves the
 // process. It is immutable once published, the bytes of Frame included.
 type Event struct {
-	Kind  EventKind `json:"kind"`
-	From  ClientID  `json:"from"`
-	To    ClientID  `json:"to,omitempty"`    // of EventForward; empty means all others
-	Name  string    `json:"name,omitempty"`  // of EventJoin
-	Frame []byte    `json:"frame,omitempty"` // of EventForward: what its addressees are sent
+	Kind  EventKind    `json:"kind"`
+	From  ClientID     `json:"from"`
+	To    ClientID     `json:"to,omitempty"`    // of EventForward, where empty means all others, and EventRemove
+	Name  string       `json:"name,omitempty"`  // of EventJoin
+	User  string       `json:"user,omitempty"`  // of EventJoin
+	May   Capabilities `json:"may"`             // of EventJoin
+	Frame []byte       `json:"frame,omitempty"` // of EventForward: what its addressees are sent
 }
 
 // Bus carries the events of rooms between the hubs that serve them. Package bustest checks what is

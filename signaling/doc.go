@@ -4,9 +4,11 @@
 // # Words, smallest to largest
 //
 //   - frame: one encoded message, ready to be written to a socket.
-//   - peer: the server's end of one WebSocket. Once in a room, it is a member.
+//   - peer: the server's end of one WebSocket.
+//   - seat: a membership. It has a peer, or waits for one after a socket was lost.
+//   - journal: the frames of a seat that may have been lost with its socket.
 //   - room: the members that may write to each other, in the order in which they joined.
-//   - event: something that changes a room or passes through it: join, leave, forward.
+//   - event: something that changes a room or passes through it: join, leave, forward, lock, remove.
 //   - bus: carries a room's events, in one order, to every hub that serves the room.
 //   - hub: all rooms and sockets of one process, behind one [http.Handler].
 //
@@ -14,14 +16,14 @@
 //
 // The reader of a socket parses and checks a message ([ParseMessage]), and publishes it on the [Bus]
 // as an [Event] under the room's name. The room hears the event like everybody else, applies it, and
-// puts frames into the outboxes of the members this process serves. Because all hear a room's events
+// puts frames into the outboxes of the members this process serves, through their seats. Because all hear a room's events
 // in the same order, the members a newcomer is told of and the members who are told of the newcomer
 // are the same ones. A hub that shares its bus with hubs that started before it would still have to
 // ask them who is in a room; the in-process bus has no such others.
 //
 // # What a client can rely on
 //
-// A joiner gets room-users, then ice-servers, and ice-servers again before they expire; the others get
+// PROTOCOL.md, in this directory, has the messages, the reasons and the close codes. A joiner gets room-users, then ice-servers, and ice-servers again before they expire; the others get
 // user-joined, and user-left however the member ended. The server makes the ids and stamps them on
 // what it forwards; a message names its addressee's id or goes to all other members, and never leaves
 // its room. The SDP arrives as it was sent, and so does the candidate, with whatever members the object
@@ -29,6 +31,15 @@
 // forwarded. What is refused is answered by an error message with a [Reason]; the reason also says
 // whether, and with which code, the socket is closed then. One socket joins one room, once; leave
 // closes it with 1000.
+//
+// Who asks for it keeps its membership for [Limits.Grace] when its socket is lost. Both ends count what
+// they got, so what was under way either way is sent again, once. A seat keeps what was sent since the
+// last ping that was answered, and no more than [Limits] allow; who missed more than that has to join
+// anew. A process that ends forgets its seats, and a hub does not resume what another one served.
+//
+// A [Member] may publish and moderate if [Config.Authorize] says so. A moderator locks a room, which
+// ends with its last moderator, and removes users, who are kept out for [Limits.RemovedFor] and whom
+// [Config.Removed] is told of.
 //
 // # Who may connect
 //
@@ -48,10 +59,12 @@
 //
 // # Locks, in the order in which they may be taken
 //
-//  1. a bus's lock of one room, held while handlers apply an event: it is what makes the order.
-//  2. room.mu, which guards the members of a room.
+//  1. seat.acting, held while one message of its client is acted on.
+//  2. a bus's lock of one room, held while handlers apply an event: it is what makes the order.
+//  3. room.mu, which guards the members of a room.
+//  4. seat.mu, which guards whose socket the seat has and what that was sent.
+//  5. Hub.mu, addresses.mu and removals.mu, each the last.
 //
-// Hub.mu and addresses.mu are taken alone. Nothing is called out to, written to or waited for while
-// room.mu, Hub.mu or addresses.mu is held; peer.send and peer.end, which are called under room.mu,
-// never block.
+// Nothing is called out to, written to or waited for while one of 3 to 5 is held; peer.send and
+// peer.end, which are called under seat.mu, never block.
 package signaling

@@ -21,7 +21,9 @@ import (
 // patience is how long a test waits for what must come, in real time.
 const patience = 20 * time.Second
 
-func everybody(*http.Request, Join) (Member, error) { return Member{}, nil }
+func everybody(*http.Request, Join) (Member, error) {
+	return Member{Capabilities: Capabilities{Publish: true, Moderate: true}}, nil
+}
 
 // server is a hub behind a real HTTP server.
 type server struct {

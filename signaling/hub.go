@@ -1,12 +1,16 @@
 package signaling
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,6 +40,13 @@ type Config struct {
 	// It must not block. It is called when a member joins and again before they expire.
 	ICEServers func(user string) (ICEServers, error)
 
+	// Removed is told of a user that a moderator removed from a room, to end what else it holds. It
+	// must not block. Nil is nobody.
+	Removed func(user string)
+
+	// Report takes reports of connections into statistics. It must not block. Nil is nobody.
+	Report func(Report)
+
 	// ClientAddr is the address that limits go by, the connection's where nil.
 	ClientAddr func(*http.Request) netip.Addr
 
@@ -48,9 +59,11 @@ type Config struct {
 
 // Member is what [Config.Authorize] lets in.
 type Member struct {
-	User string // whom the TURN credentials are made for; the client's id where empty
-	Room string // key of the room, for rooms that belong to a tenant; the join's RoomID where empty
-	Name string // shown to the others; the join's where empty
+	User         string // whom the TURN credentials are made for, and whom a removal keeps out; the client's id where empty
+	Tenant       string // whose room it is: rooms of one name and several tenants are several; may be empty
+	Room         string // the join's RoomID where empty; without NUL
+	Name         string // shown to the others; the join's where empty
+	Capabilities Capabilities
 }
 
 // ICEServer is an RTCIceServer (W3C WebRTC).
@@ -74,6 +87,7 @@ type Hub struct {
 	log       *slog.Logger
 	bus       Bus
 	addresses *addresses
+	removals  removals
 	counters  *counters
 
 	// ctx ends when sockets are no longer closed politely, but at once.
@@ -84,7 +98,8 @@ type Hub struct {
 	closing bool
 	peers   map[*peer]struct{}
 	rooms   map[string]*room
-	served  sync.WaitGroup // one for each peer; added to under mu, and not while closing
+	seats   map[ClientID]*seat // that can be resumed
+	served  sync.WaitGroup     // one for each peer; added to under mu, and not while closing
 }
 
 // NewHub reports every fault of the configuration in one error.
@@ -108,6 +123,7 @@ func NewHub(config Config) (*Hub, error) {
 		counters:  newCounters(),
 		peers:     map[*peer]struct{}{},
 		rooms:     map[string]*room{},
+		seats:     map[ClientID]*seat{},
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -179,53 +195,115 @@ func (h *Hub) release(p *peer) {
 	h.served.Done()
 }
 
-// enter finds or makes a room and prepares it for the peer's join event. Each success is undone by exit.
-func (h *Hub) enter(key string, p *peer) (*room, *Refusal) {
-	r := h.acquire(key)
+// enter finds or makes the seat's room and prepares it for the join event. Success is undone by exit.
+func (h *Hub) enter(s *seat) *Refusal {
+	r := h.acquire(s)
 	if r == nil {
-		return nil, refuse(ReasonTooManyRooms, "The server has no room left for another room; try again later.")
+		return refuse(ReasonTooManyRooms, "The server has no room left for another room; try again later.")
 	}
-	r.expect(p)
+	s.room = r
+	r.expect(s)
 	if err := r.subscribe(h.bus); err != nil {
 		h.log.Error("cannot subscribe to a room", "error", err)
-		h.exit(r, p)
-		return nil, refuse(ReasonInternal, "The room cannot be reached at the moment.")
+		h.exit(r, s)
+		return refuse(ReasonInternal, "The room cannot be reached at the moment.")
 	}
-	return r, nil
+	return nil
 }
 
-// acquire counts one socket more in a room; nil means that there are too many rooms.
-func (h *Hub) acquire(key string) *room {
+// acquire counts one seat more in its room; nil means that there are too many rooms.
+func (h *Hub) acquire(s *seat) *room {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	key := roomKey(s.member.Tenant, s.member.Room)
 	r := h.rooms[key]
 	if r == nil {
 		if len(h.rooms) >= h.limits.Rooms {
 			return nil
 		}
-		r = newRoom(key, h.limits.Members, h.counters)
+		r = newRoom(h, s.member.Tenant, s.member.Room)
 		h.rooms[key] = r
 	}
-	r.sockets++
+	r.seats++
+	if s.keeps {
+		h.seats[s.id] = s
+	}
 	return r
 }
 
-func (h *Hub) exit(r *room, p *peer) {
-	r.forget(p)
-	if h.relinquish(r) && r.cancel != nil {
+func (h *Hub) exit(r *room, s *seat) {
+	r.forget(s)
+	if h.relinquish(r, s) && r.cancel != nil {
 		r.cancel()
 	}
 }
 
-// relinquish reports whether the room's last socket is gone, and with it the room.
-func (h *Hub) relinquish(r *room) bool {
+// relinquish reports whether the room's last seat is gone, and with it the room.
+func (h *Hub) relinquish(r *room, s *seat) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if r.sockets--; r.sockets > 0 {
+	delete(h.seats, s.id)
+	if r.seats--; r.seats > 0 {
 		return false
 	}
 	delete(h.rooms, r.key)
 	return true
+}
+
+// seat returns the seat that may be resumed, or nil.
+func (h *Hub) seat(id ClientID) *seat {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.seats[id]
+}
+
+// waitFor counts a seat whose socket was lost, if it may wait for another. backFrom undoes it.
+func (h *Hub) waitFor(s *seat) bool {
+	if !h.addresses.hold(s.network) {
+		return false
+	}
+	h.counters.away.Add(1)
+	return true
+}
+
+func (h *Hub) backFrom(s *seat) {
+	h.addresses.drop(s.network)
+	h.counters.away.Add(-1)
+}
+
+// remove has a moderator remove a member, and all others of its user, from a room.
+func (h *Hub) remove(r *room, by, id ClientID) *Refusal {
+	user, known := r.userOf(id, by)
+	if !known {
+		return refuseTarget()
+	}
+	if err := h.bus.Publish(r.key, Event{Kind: EventRemove, From: by, To: id}); err != nil {
+		h.log.Error("cannot publish to a room", "error", err)
+		return refuse(ReasonInternal, "The room cannot be reached at the moment.")
+	}
+	h.log.Info("member removed", "tenant", r.tenant, "room", r.name, "client", string(id), "by", string(by))
+	if h.config.Removed != nil {
+		h.config.Removed(user)
+	}
+	return nil
+}
+
+// Rooms returns what is to be known of the rooms, in the order of their tenants and names.
+func (h *Hub) Rooms() []RoomInfo {
+	var infos []RoomInfo
+	for _, r := range h.allRooms() {
+		infos = append(infos, r.info())
+	}
+	slices.SortFunc(infos, func(a, b RoomInfo) int {
+		return cmp.Or(strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.Name, b.Name))
+	})
+	return infos
+}
+
+func (h *Hub) allRooms() []*room {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Values(h.rooms))
 }
 
 // Stats returns the hub's numbers.
@@ -237,7 +315,8 @@ func (h *Hub) Stats() Stats {
 	return s
 }
 
-// Shutdown takes no new sockets, closes all others with 1001 and waits until they are gone. When ctx
+// Shutdown takes no new sockets, closes all others with 1001, waits until they are gone, and ends the
+// memberships that waited for sockets. When ctx
 // ends first it cuts them off, waits for that, and returns the context's error.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	for _, p := range h.beginShutdown() {
@@ -249,6 +328,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		close(gone)
 	}()
 	defer h.cancel()
+	defer h.endSeats()
 	select {
 	case <-gone:
 		return nil
@@ -256,6 +336,16 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		h.cancel()
 		<-gone
 		return fmt.Errorf("signaling: not all sockets were closed politely: %w", ctx.Err())
+	}
+}
+
+// endSeats ends the memberships that wait for sockets.
+func (h *Hub) endSeats() {
+	h.mu.Lock()
+	seats := slices.Collect(maps.Values(h.seats))
+	h.mu.Unlock()
+	for _, s := range seats {
+		s.expire()
 	}
 }
 

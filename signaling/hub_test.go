@@ -427,7 +427,7 @@ func TestConfigFaults(t *testing.T) {
 // For every two members, exactly one is told of the other by room-users, and that other is told by user-joined.
 func TestEveryPairMeetsOnce(t *testing.T) {
 	const n = 16
-	s := start(t, nil)
+	s := start(t, func(c *Config) { c.Limits.Members = n })
 	members := make([]*client, n)
 	for i := range members {
 		members[i] = s.dial()

@@ -115,6 +115,21 @@ func (o object) text(name string) (value string, present, ok bool) {
 	return value, true, ok
 }
 
+// flag is the boolean called name; null is as good as absent, and both are false.
+func (o object) flag(name string) (value, ok bool) {
+	raw, present := o[name]
+	if !present || string(raw) == "null" {
+		return false, true
+	}
+	return string(raw) == "true", string(raw) == "true" || string(raw) == "false"
+}
+
+// count is the whole number called name, which must be there.
+func (o object) count(name string) (value uint64, ok bool) {
+	value, err := strconv.ParseUint(string(o[name]), 10, 63)
+	return value, err == nil
+}
+
 // encode writes v as compact JSON, leaving <, > and & as they are.
 func encode(v any) []byte {
 	var b bytes.Buffer

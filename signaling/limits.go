@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Limits bounds what clients may ask for. [DefaultLimits] suits a public server; every number must
-// be positive.
+// Limits bounds what clients may ask for. [DefaultLimits] suits a public server; every number but
+// Grace must be positive.
 type Limits struct {
 	// One message.
 	MessageBytes   int // longest WebSocket message
@@ -29,16 +29,22 @@ type Limits struct {
 	ByteBurst      int           // bytes of messages at once, at least MessageBytes
 	OutboxMessages int           // waiting to be sent to a member, above which it is a slow reader
 	OutboxBytes    int           // the same in bytes
+	HeldMessages   int           // kept for a member that may have to resume, the newest
+	HeldBytes      int           // the same in bytes
 
 	// One client address: an IPv4 address, or an IPv6 /64 network, which is what one subscriber gets.
 	SocketsPerAddress int
 	JoinRate          float64 // joins a second, over time
 	JoinBurst         int     // joins at once: all of an office, when the server is back
 
+	// One member.
+	Grace      time.Duration // for a lost socket to be resumed; 0 lets nobody resume
+	RemovedFor time.Duration // how long a removed user is kept out of the room
+
 	// The whole server.
 	Sockets int
 	Rooms   int
-	Members int // in one room
+	Members int // in one room, where each sends to each
 }
 
 // DefaultLimits are the limits of a server that nobody configured.
@@ -62,14 +68,19 @@ func DefaultLimits() Limits {
 		ByteBurst:      256 << 10,
 		OutboxMessages: 64,
 		OutboxBytes:    1 << 20,
+		HeldMessages:   256,
+		HeldBytes:      256 << 10,
 
 		SocketsPerAddress: 50,
 		JoinRate:          5,
 		JoinBurst:         50,
 
+		Grace:      20 * time.Second,
+		RemovedFor: 10 * time.Minute,
+
 		Sockets: 20_000,
 		Rooms:   1000,
-		Members: 16,
+		Members: 6,
 	}
 }
 
@@ -97,6 +108,9 @@ func (l Limits) Validate() error {
 		{"ByteBurst", float64(l.ByteBurst)},
 		{"OutboxMessages", float64(l.OutboxMessages)},
 		{"OutboxBytes", float64(l.OutboxBytes)},
+		{"HeldMessages", float64(l.HeldMessages)},
+		{"HeldBytes", float64(l.HeldBytes)},
+		{"RemovedFor", float64(l.RemovedFor)},
 		{"SocketsPerAddress", float64(l.SocketsPerAddress)},
 		{"JoinRate", l.JoinRate},
 		{"JoinBurst", float64(l.JoinBurst)},
@@ -113,6 +127,9 @@ func (l Limits) Validate() error {
 	}
 	if l.PongTimeout > l.PingInterval {
 		errs = append(errs, errors.New("limit PongTimeout is above PingInterval: pings would overlap"))
+	}
+	if l.Grace < 0 {
+		errs = append(errs, errors.New("limit Grace must not be negative"))
 	}
 	return errors.Join(errs...)
 }

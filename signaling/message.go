@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -20,14 +19,22 @@ const (
 	TypeAnswer    Type = "answer"
 	TypeCandidate Type = "candidate"
 	TypeLeave     Type = "leave"
+	TypeResume    Type = "resume"
+	TypeQuality   Type = "quality"
+	TypeLock      Type = "lock"
+	TypeUnlock    Type = "unlock"
+	TypeRemove    Type = "remove"
 )
 
 // Types lists every [Type], in a fixed order.
 func Types() []Type {
-	return []Type{TypeJoin, TypeOffer, TypeAnswer, TypeCandidate, TypeLeave}
+	return []Type{
+		TypeJoin, TypeOffer, TypeAnswer, TypeCandidate, TypeLeave,
+		TypeResume, TypeQuality, TypeLock, TypeUnlock, TypeRemove,
+	}
 }
 
-// ClientID names one socket in its room. The server makes it, of at least 128 random bits; whoever
+// ClientID names one member in its room. The server makes it, of at least 128 random bits; whoever
 // sends one as its own is not believed.
 type ClientID string
 
@@ -48,6 +55,15 @@ type Join struct {
 	RoomID string
 	Token  Secret // empty where the client sent none, or sent it as Authorization: Bearer
 	Name   string // shown to the others, never interpreted; may be empty
+	Resume bool   // the client wants to be able to resume
+}
+
+// Resume asks for the membership whose socket was lost.
+type Resume struct {
+	RoomID   string
+	ClientID ClientID
+	Secret   Secret
+	Received uint64 // messages that the client got since it joined; see PROTOCOL.md for what counts
 }
 
 // Description is an RTCSessionDescription (W3C WebRTC).
@@ -60,9 +76,12 @@ type Description struct {
 type Message struct {
 	Type        Type
 	Join        Join            // of TypeJoin
-	Target      ClientID        // of the others; empty means all other members
+	Resume      Resume          // of TypeResume
+	Target      ClientID        // of the others; where it may be empty, that means all other members
 	Description Description     // of TypeOffer and TypeAnswer
+	SendsMedia  bool            // of TypeOffer and TypeAnswer: it says that audio or video may be sent
 	Candidate   json.RawMessage // of TypeCandidate: an RTCIceCandidateInit, or null at the end of candidates
+	Quality     Quality         // of TypeQuality
 }
 
 // ParseMessage reads and checks one message. The error is a [*Refusal]. The message keeps no part of
@@ -86,19 +105,25 @@ func parseMessage(data []byte, limits Limits) (Message, *Refusal) {
 	case TypeJoin:
 		m.Join, refusal = parseJoin(o, limits)
 		return m, refusal
-	case TypeLeave:
+	case TypeResume:
+		m.Resume, refusal = parseResume(o, limits)
+		return m, refusal
+	case TypeLeave, TypeLock, TypeUnlock:
 		return m, nil
 	case TypeOffer, TypeAnswer:
-		m.Description, refusal = parseDescription(o, m.Type, limits)
+		m.Description, m.SendsMedia, refusal = parseDescription(o, m.Type, limits)
 	case TypeCandidate:
 		m.Candidate, refusal = parseCandidate(o, limits)
+	case TypeQuality:
+		m.Quality, refusal = parseQuality(o)
+	case TypeRemove:
 	default:
-		return Message{}, refuse(ReasonUnknownType, `"type" must be join, offer, answer, candidate or leave.`)
+		return Message{}, refuse(ReasonUnknownType, `"type" must be join, resume, offer, answer, candidate, quality, lock, unlock, remove or leave.`)
 	}
 	if refusal != nil {
 		return Message{}, refusal
 	}
-	m.Target, refusal = parseTarget(o)
+	m.Target, refusal = parseTarget(o, m.Type == TypeQuality || m.Type == TypeRemove)
 	return m, refusal
 }
 
@@ -106,25 +131,58 @@ func parseJoin(o object, limits Limits) (Join, *Refusal) {
 	room, _, roomOK := o.text("roomId")
 	token, _, tokenOK := o.text("token")
 	name, _, nameOK := o.text("name")
+	resume, resumeOK := o.flag("resume")
 	switch {
-	case !roomOK || room == "" || len(room) > limits.RoomIDBytes || hasControl(room):
-		return Join{}, refuse(ReasonBadMessage, `"roomId" must be a short text, not empty and without control characters.`)
+	case !roomOK || !isRoomID(room, limits):
+		return Join{}, refuse(ReasonBadMessage, badRoomID)
 	case !tokenOK || len(token) > limits.TokenBytes:
 		return Join{}, refuse(ReasonBadMessage, `"token" must be a text, and not this long.`)
 	case !nameOK || utf8.RuneCountInString(name) > limits.NameRunes || hasControl(name):
 		return Join{}, refuse(ReasonBadMessage, `"name" must be a short text without control characters.`)
+	case !resumeOK:
+		return Join{}, refuse(ReasonBadMessage, `"resume" must be true or false.`)
 	}
-	return Join{RoomID: room, Token: Secret(token), Name: name}, nil
+	return Join{RoomID: room, Token: Secret(token), Name: name, Resume: resume}, nil
+}
+
+const badRoomID = `"roomId" must be a short text, not empty and without control characters.`
+
+func isRoomID(room string, limits Limits) bool {
+	return room != "" && len(room) <= limits.RoomIDBytes && !hasControl(room)
+}
+
+// maxIDBytes bounds ids and secrets of the server's that a client repeats: both have 26 characters; the
+// bound leaves room for other makers of them.
+const maxIDBytes = 128
+
+func parseResume(o object, limits Limits) (Resume, *Refusal) {
+	room, _, roomOK := o.text("roomId")
+	id, _, idOK := o.text("clientId")
+	secret, _, secretOK := o.text("secret")
+	received, receivedOK := o.count("received")
+	switch {
+	case !roomOK || !isRoomID(room, limits):
+		return Resume{}, refuse(ReasonBadMessage, badRoomID)
+	case !idOK || id == "" || len(id) > maxIDBytes:
+		return Resume{}, refuse(ReasonBadMessage, `"clientId" must be the id that the room-users message gave.`)
+	case !secretOK || secret == "" || len(secret) > maxIDBytes:
+		return Resume{}, refuse(ReasonBadMessage, `"secret" must be the last one that the server sent.`)
+	case !receivedOK:
+		return Resume{}, refuse(ReasonBadMessage, `"received" must be the number of messages got since the join.`)
+	}
+	return Resume{RoomID: room, ClientID: ClientID(id), Secret: Secret(secret), Received: received}, nil
 }
 
 func hasControl(s string) bool { return strings.IndexFunc(s, unicode.IsControl) >= 0 }
 
 // parseTarget reads the addressee. An empty one is refused: it is more likely a client's mistake than
 // the wish to tell everybody.
-func parseTarget(o object) (ClientID, *Refusal) {
-	const longest = 128 // an id has 26 characters; the bound leaves room for other makers of ids
+func parseTarget(o object, required bool) (ClientID, *Refusal) {
 	id, present, ok := o.text("targetClientId")
-	if !ok || len(id) > longest || present && id == "" {
+	switch {
+	case required && !present:
+		return "", refuse(ReasonBadMessage, `"targetClientId" must be the id of a member.`)
+	case !ok || len(id) > maxIDBytes || present && id == "":
 		return "", refuse(ReasonBadMessage, `"targetClientId" must be the id of a member; leave it out to send to all others.`)
 	}
 	return ClientID(id), nil
@@ -132,23 +190,24 @@ func parseTarget(o object) (ClientID, *Refusal) {
 
 // parseDescription reads the member named like the message's type. A rollback is refused: it undoes
 // a description where it was set and never travels.
-func parseDescription(o object, as Type, limits Limits) (Description, *Refusal) {
+func parseDescription(o object, as Type, limits Limits) (d Description, sendsMedia bool, _ *Refusal) {
 	description, ok := asObject(o[string(as)])
 	if !ok {
-		return Description{}, refuse(ReasonBadMessage, `The message must carry an RTCSessionDescription under the name of its type.`)
+		return d, false, refuse(ReasonBadMessage, `The message must carry an RTCSessionDescription under the name of its type.`)
 	}
 	kind, _, _ := description.text("type")
 	if kind != string(as) && (as != TypeAnswer || kind != "pranswer") {
-		return Description{}, refuse(ReasonBadMessage, `The description's "type" must be that of the message.`)
+		return d, false, refuse(ReasonBadMessage, `The description's "type" must be that of the message.`)
 	}
 	text, present, ok := description.text("sdp")
 	if !ok || !present {
-		return Description{}, refuse(ReasonBadMessage, `The description's "sdp" must be a text.`)
+		return d, false, refuse(ReasonBadMessage, `The description's "sdp" must be a text.`)
 	}
-	if refusal := checkSDP(text, limits.SDPBytes); refusal != nil {
-		return Description{}, refusal
+	sendsMedia, refusal := checkSDP(text, limits.SDPBytes)
+	if refusal != nil {
+		return d, false, refusal
 	}
-	return Description{Type: kind, SDP: text}, nil
+	return Description{Type: kind, SDP: text}, sendsMedia, nil
 }
 
 // forward is m as its addressees get it: nothing but what m holds, and the sender as we know it.
@@ -173,52 +232,4 @@ func compact(raw json.RawMessage) json.RawMessage {
 	var b bytes.Buffer
 	_ = json.Compact(&b, raw) // raw is valid
 	return b.Bytes()
-}
-
-func roomUsersFrame(users []ClientID, own ClientID) []byte {
-	return encode(struct {
-		Type     string     `json:"type"`
-		Users    []ClientID `json:"users"`
-		ClientID ClientID   `json:"clientId"`
-	}{"room-users", users, own})
-}
-
-func userJoinedFrame(id ClientID, name string) []byte {
-	return encode(struct {
-		Type     string   `json:"type"`
-		ClientID ClientID `json:"clientId"`
-		Name     string   `json:"name,omitempty"`
-	}{"user-joined", id, name})
-}
-
-func userLeftFrame(id ClientID) []byte {
-	return encode(struct {
-		Type     string   `json:"type"`
-		ClientID ClientID `json:"clientId"`
-	}{"user-left", id})
-}
-
-func iceServersFrame(s ICEServers) []byte {
-	servers := s.Servers
-	if servers == nil {
-		servers = []ICEServer{}
-	}
-	out := struct {
-		Type      string      `json:"type"`
-		Servers   []ICEServer `json:"iceServers"`
-		TTL       int64       `json:"ttl,omitempty"` // seconds
-		ExpiresAt string      `json:"expiresAt,omitempty"`
-	}{Type: "ice-servers", Servers: servers, TTL: int64(s.TTL / time.Second)}
-	if !s.ExpiresAt.IsZero() {
-		out.ExpiresAt = s.ExpiresAt.UTC().Format(time.RFC3339)
-	}
-	return encode(out)
-}
-
-func errorFrame(r *Refusal) []byte {
-	return encode(struct {
-		Type    string `json:"type"`
-		Reason  Reason `json:"reason"`
-		Message string `json:"message"`
-	}{"error", r.Reason, r.Text})
 }

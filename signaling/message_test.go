@@ -16,6 +16,12 @@ func (m Message) encode() []byte {
 	switch m.Type {
 	case TypeJoin:
 		out["roomId"], out["token"], out["name"] = m.Join.RoomID, string(m.Join.Token), m.Join.Name
+		out["resume"] = m.Join.Resume
+	case TypeResume:
+		out["roomId"], out["clientId"] = m.Resume.RoomID, m.Resume.ClientID
+		out["secret"], out["received"] = string(m.Resume.Secret), m.Resume.Received
+	case TypeQuality:
+		_ = json.Unmarshal(encode(m.Quality), &out)
 	case TypeOffer, TypeAnswer:
 		out[string(m.Type)] = m.Description
 	case TypeCandidate:
@@ -312,6 +318,14 @@ func FuzzParseMessage(f *testing.F) {
 		`{"type":"candidate","candidate":{"candidate":"` + hostCandidate + `","sdpMid":"0","sdpMLineIndex":0}}`,
 		`{"type":"candidate","candidate":null}`,
 		`{"type":"join","roomId":"\ud83d\ude00"}`,
+		`{"type":"join","roomId":"r","resume":true}`,
+		`{"type":"resume","roomId":"r","clientId":"A","secret":"S","received":17}`,
+		`{"type":"quality","targetClientId":"B","roundTripMs":42.5,"lossPercent":0.1,"jitterMs":3,"bitrateKbps":1200,` +
+			`"pairType":"relay","transport":"tls","restarts":1,"timeToConnectMs":800}`,
+		`{"type":"quality","targetClientId":"B","lossPercent":-0,"restarts":1e1}`,
+		`{"type":"lock"}`,
+		`{"type":"unlock"}`,
+		`{"type":"remove","targetClientId":"B"}`,
 		`{"type":"leave","x":[[[[[[[[]]]]]]]]}`,
 		`{"type":"leave","type":"leave"}`,
 	} {
@@ -332,6 +346,14 @@ func FuzzParseMessage(f *testing.F) {
 		}
 		if len(m.Join.RoomID) > limits.RoomIDBytes || len(m.Candidate) > limits.CandidateBytes || len(m.Description.SDP) > limits.SDPBytes {
 			t.Fatalf("beyond the limits: %+v", m)
+		}
+		if m.Type == TypeResume && (len(m.Resume.Secret) > maxIDBytes || len(m.Resume.ClientID) > maxIDBytes) {
+			t.Fatalf("beyond the limits: %+v", m)
+		}
+		for _, n := range m.Quality.numbers() {
+			if v := *n.at; v != nil && !(*v >= 0 && *v <= n.most) {
+				t.Fatalf("%s is %v", n.name, *v)
+			}
 		}
 		var sent, forwarded map[string]any
 		if json.Unmarshal(data, &sent) != nil || json.Unmarshal(m.forward("A"), &forwarded) != nil {

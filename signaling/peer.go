@@ -49,30 +49,37 @@ type peer struct {
 	conn    *websocket.Conn // set once, before any goroutine starts
 
 	request *http.Request // of the handshake; used by the reader, until the join
-	member  Member        // written by the reader before joined is closed
 
-	room   atomic.Pointer[room] // from the publication of its join to that of its leave
-	joined chan struct{}        // closed by the room
+	place  *seat                // written by the reader before joined is closed
+	seat   atomic.Pointer[seat] // the same, from the publication of its join, or its resumption, until it parts
+	joined chan struct{}        // closed by the seat
 
-	outbox chan []byte
-	queued atomic.Int64 // bytes in outbox
-	wrote  atomic.Int64 // when the write under way began, in Unix nanoseconds; 0 for none
+	outbox chan outgoing
+	queued atomic.Int64  // bytes in outbox
+	sent   atomic.Uint64 // the number, in the seat's journal, of the frame after the last one written
+	wrote  atomic.Int64  // when the write under way began, in Unix nanoseconds; 0 for none
 
 	once sync.Once
 	ctx  context.Context // done when the socket has to end
 	stop context.CancelFunc
 	last ending // written before ctx is done
 
-	announced bool // in the log; used by the handler's goroutine
-
 	// Used by the reader.
-	messages, bytes, pace, control *rate.Limiter
+	messages, bytes, pace, control, reports *rate.Limiter
+}
+
+// outgoing is what waits in an outbox: a frame, and after it those that a resumed member missed.
+type outgoing struct {
+	frame  []byte
+	counts bool // in the seat's journal
+	missed [][]byte
 }
 
 // ending is how a socket ends.
 type ending struct {
 	refusal *Refusal // nil where the client ended it
 	code    websocket.StatusCode
+	lost    bool // nobody wanted it to end
 }
 
 func newPeer(h *Hub, r *http.Request) *peer {
@@ -84,13 +91,14 @@ func newPeer(h *Hub, r *http.Request) *peer {
 		network:  network(clientAddr(h.config.ClientAddr, r)),
 		request:  r,
 		joined:   make(chan struct{}),
-		outbox:   make(chan []byte, l.OutboxMessages),
+		outbox:   make(chan outgoing, l.OutboxMessages),
 		ctx:      ctx,
 		stop:     stop,
 		messages: rate.NewLimiter(rate.Limit(l.MessageRate), l.MessageBurst),
 		bytes:    rate.NewLimiter(rate.Limit(l.ByteRate), l.ByteBurst),
 		pace:     rate.NewLimiter(rate.Limit(l.MessageRate), unspaced),
 		control:  rate.NewLimiter(controlRate, controlBurst),
+		reports:  rate.NewLimiter(reportRate, reportBurst),
 	}
 }
 
@@ -135,8 +143,6 @@ func (p *peer) attend(pings *sync.WaitGroup) {
 		case <-joined:
 			joined = nil
 			deadline.Stop()
-			p.announced = true
-			p.hub.log.Info("member joined", "room", p.member.Room, "client", string(p.id))
 			renew = p.pushICEServers()
 		case <-renew:
 			renew = p.pushICEServers()
@@ -147,17 +153,24 @@ func (p *peer) attend(pings *sync.WaitGroup) {
 func (p *peer) ping() {
 	ctx, cancel := p.allow(p.hub.limits.PongTimeout, refuse(ReasonPongTimeout, "A ping was not answered in time."))
 	defer cancel()
-	if p.conn.Ping(ctx) != nil && p.hasEnded() {
+	sent := p.sent.Load()
+	err := p.conn.Ping(ctx)
+	s := p.seat.Load()
+	switch {
+	case err != nil && p.hasEnded():
 		_ = p.conn.CloseNow() // or a write that is stuck would keep it open
+	case err == nil && s != nil:
+		s.arrived(sent)
 	}
 }
 
 // allow returns a context for an operation on the connection. When the time is over, the refusal ends
-// the socket before the context ends; the other way round, the reader would see a connection lost.
+// the socket before the context ends; the other way round, the reader would see a connection lost. A
+// network that is gone looks like this too, so the member may resume.
 func (p *peer) allow(d time.Duration, late *Refusal) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(p.hub.ctx)
 	timer := time.AfterFunc(d, func() {
-		p.refuse(late)
+		p.abandon(late)
 		cancel()
 	})
 	return ctx, func() {
@@ -171,13 +184,14 @@ func (p *peer) pushICEServers() <-chan time.Time {
 	if p.hub.config.ICEServers == nil {
 		return nil
 	}
-	servers, err := p.hub.config.ICEServers(p.member.User)
+	s := p.place
+	servers, err := p.hub.config.ICEServers(s.member.User)
 	if err != nil {
 		p.hub.log.Error("cannot make ICE servers", "client", string(p.id), "error", err)
 		p.refuse(refuse(ReasonICEUnavailable, "There are no ICE servers at the moment; they will follow."))
 		return time.After(renewRetry)
 	}
-	p.send(iceServersFrame(servers))
+	s.send(iceServersFrame(servers))
 	if servers.TTL <= 0 {
 		return nil
 	}
@@ -188,20 +202,16 @@ func renewAfter(ttl time.Duration) time.Duration {
 	return max(renewSoonest, min(time.Duration(renewAt*float64(ttl)), ttl-renewMargin))
 }
 
-// leave tells the room, if the peer is in one.
+// leave parts the peer from its seat, if it has one, and ends the membership unless it may be resumed.
 func (p *peer) leave() {
-	r := p.room.Swap(nil)
-	if r == nil {
+	s := p.seat.Swap(nil)
+	if s == nil {
 		return
 	}
-	left := Event{Kind: EventLeave, From: p.id}
-	if err := p.hub.bus.Publish(r.key, left); err != nil {
-		p.hub.log.Error("cannot tell other hubs that a member left", "error", err)
-		r.apply(left)
-	}
-	p.hub.exit(r, p)
-	if p.announced {
-		p.hub.log.Info("member left", "room", r.key, "client", string(p.id), "why", p.last.why())
+	if !s.lose(p) {
+		s.leave(p.last.why())
+	} else if p.last.lost {
+		p.hub.log.Info("member away", "tenant", s.member.Tenant, "room", s.member.Room, "client", string(s.id), "why", p.last.why())
 	}
 }
 
@@ -240,7 +250,16 @@ func (p *peer) refuse(r *Refusal) {
 		p.end(ending{refusal: r, code: websocket.StatusCode(code)})
 		return
 	}
-	p.send(errorFrame(r))
+	p.send(outgoing{frame: errorFrame(r)})
+}
+
+// abandon ends a socket that does not carry any more, for a reason that closes.
+func (p *peer) abandon(r *Refusal) {
+	if p.hasEnded() {
+		return
+	}
+	p.hub.counters.refusals[r.Reason].Add(1)
+	p.end(ending{refusal: r, code: websocket.StatusCode(r.Reason.CloseCode()), lost: true})
 }
 
 func (p *peer) isMember() bool {
@@ -252,25 +271,36 @@ func (p *peer) isMember() bool {
 	}
 }
 
-// welcome makes the peer a member. The room calls it once.
+// welcome makes the peer a member. Its seat calls it once.
 func (p *peer) welcome(roomUsers []byte) {
-	p.send(roomUsers)
+	p.send(outgoing{frame: roomUsers})
 	close(p.joined)
 }
 
-// send queues a frame, or ends a peer whose outbox is full. It never blocks.
-func (p *peer) send(frame []byte) {
+// resumed makes the peer a member that there was before, and sends what it missed: the newest frames of
+// the seat's journal. Its seat calls it once.
+func (p *peer) resumed(s *seat, missed [][]byte, frame []byte) {
+	p.sent.Store(s.sent.next() - uint64(len(missed)))
+	p.id, p.place = s.id, s
+	p.seat.Store(s)
+	p.send(outgoing{frame: frame, missed: missed})
+	close(p.joined)
+}
+
+// send queues a frame, or ends a peer whose outbox is full. It never blocks. What a member missed is
+// bounded by its journal already.
+func (p *peer) send(o outgoing) {
 	if p.hasEnded() {
 		return
 	}
-	if p.queued.Add(int64(len(frame))) <= int64(p.hub.limits.OutboxBytes) {
+	if p.queued.Add(int64(len(o.frame))) <= int64(p.hub.limits.OutboxBytes) {
 		select {
-		case p.outbox <- frame:
+		case p.outbox <- o:
 			return
 		default:
 		}
 	}
-	p.queued.Add(-int64(len(frame)))
+	p.queued.Add(-int64(len(o.frame)))
 	p.refuse(refuse(ReasonSlowReader, "The messages of the room were not read fast enough."))
 }
 
@@ -279,16 +309,32 @@ func (p *peer) write() {
 	for !p.hasEnded() {
 		select {
 		case <-p.ctx.Done():
-		case frame := <-p.outbox:
-			p.queued.Add(-int64(len(frame)))
-			if p.writeFrame(frame) != nil {
-				p.end(ending{code: websocket.StatusProtocolError})
+		case o := <-p.outbox:
+			p.queued.Add(-int64(len(o.frame)))
+			if p.writeOut(o) != nil {
+				p.end(ending{code: websocket.StatusProtocolError, lost: true})
 			}
 		}
 	}
 	if p.last.refusal != nil {
 		_ = p.writeFrame(errorFrame(p.last.refusal))
 	}
+}
+
+func (p *peer) writeOut(o outgoing) error {
+	if err := p.writeFrame(o.frame); err != nil {
+		return err
+	}
+	if o.counts {
+		p.sent.Add(1)
+	}
+	for _, frame := range o.missed {
+		if err := p.writeFrame(frame); err != nil {
+			return err
+		}
+		p.sent.Add(1)
+	}
+	return nil
 }
 
 func (p *peer) writeFrame(frame []byte) error {
@@ -324,11 +370,17 @@ func (p *peer) read() {
 			p.refuse(refuse(ReasonMessageTooBig, "The message is too long."))
 		case err != nil:
 			// Where the client has closed, or is gone, the code is not sent any more.
-			p.end(ending{code: websocket.StatusProtocolError})
+			p.end(ending{code: websocket.StatusProtocolError, lost: !isGoodbye(websocket.CloseStatus(err))})
 		default:
 			p.take(kind, data)
 		}
 	}
+}
+
+// isGoodbye reports whether a client that closed its socket so meant to leave: it said so, gave no code,
+// or its page went away. Browsers send 1005 as no code, and nothing where the network fails.
+func isGoodbye(code websocket.StatusCode) bool {
+	return code == websocket.StatusNormalClosure || code == websocket.StatusGoingAway || code == websocket.StatusNoStatusRcvd
 }
 
 // take acts on one message, or refuses it.
@@ -342,6 +394,22 @@ func (p *peer) take(kind websocket.MessageType, data []byte) {
 		p.refuse(refuse(ReasonBinary, "Messages must be text."))
 		return
 	}
+	p.handle(data)
+	if !p.pace.AllowN(now, 1) {
+		p.pause()
+	}
+}
+
+// handle acts on one message of the right size and kind. Who is a member is counted it, in whichever way
+// it ends.
+func (p *peer) handle(data []byte) {
+	if s := p.seat.Load(); s != nil {
+		s.acting.Lock()
+		defer s.acting.Unlock()
+		if !s.take(p) {
+			return
+		}
+	}
 	m, refusal := parseMessage(data, p.hub.limits)
 	if refusal == nil {
 		p.hub.counters.messages[m.Type].Add(1)
@@ -349,9 +417,6 @@ func (p *peer) take(kind websocket.MessageType, data []byte) {
 	}
 	if refusal != nil {
 		p.refuse(refusal)
-	}
-	if !p.pace.AllowN(now, 1) {
-		p.pause()
 	}
 }
 
@@ -363,7 +428,7 @@ func (p *peer) pause() {
 		case <-p.ctx.Done():
 			return
 		case now := <-time.After(messageSpacing):
-			if r := p.room.Load(); r == nil || !r.isPressed(now) || now.After(end) {
+			if s := p.seat.Load(); s == nil || !s.room.isPressed(now) || now.After(end) {
 				return
 			}
 		}
@@ -374,70 +439,4 @@ func (p *peer) pause() {
 func (p *peer) isPressed(now time.Time) bool {
 	began := p.wrote.Load()
 	return len(p.outbox) > cap(p.outbox)/2 && (began == 0 || now.Sub(time.Unix(0, began)) < stuckAfter)
-}
-
-func (p *peer) act(m Message) *Refusal {
-	r := p.room.Load()
-	switch {
-	case m.Type == TypeJoin && r != nil:
-		return refuse(ReasonAlreadyJoined, "This socket has joined a room already; open another one for another room.")
-	case m.Type == TypeJoin:
-		return p.join(m.Join)
-	case m.Type == TypeLeave:
-		p.end(ending{code: websocket.StatusNormalClosure})
-		return nil
-	case r == nil:
-		return refuse(ReasonNotJoined, "The first message must be join.")
-	}
-	err := p.hub.bus.Publish(r.key, Event{Kind: EventForward, From: p.id, To: m.Target, Frame: m.forward(p.id)})
-	if err != nil {
-		p.hub.log.Error("cannot forward a message", "error", err)
-		return refuse(ReasonInternal, "The room cannot be reached at the moment.")
-	}
-	return nil
-}
-
-// join asks for leave to enter, and enters. The room answers with welcome or refuse.
-func (p *peer) join(j Join) *Refusal {
-	if !p.hub.addresses.join(p.network) {
-		return refuse(ReasonTooManyJoins, "This address joins rooms too often; try again in a second.")
-	}
-	member, ok := p.authorize(j)
-	if !ok {
-		return refuse(ReasonUnauthorized, "There is no such room, or it is not open to this token.")
-	}
-	p.member = member
-	r, refusal := p.hub.enter(member.Room, p)
-	if refusal != nil {
-		return refusal
-	}
-	if err := p.hub.bus.Publish(r.key, Event{Kind: EventJoin, From: p.id, Name: member.Name}); err != nil {
-		p.hub.log.Error("cannot join a room", "error", err)
-		p.hub.exit(r, p)
-		return refuse(ReasonInternal, "The room cannot be reached at the moment.")
-	}
-	// Only now, so that the leave that this allows for cannot overtake the join.
-	p.room.Store(r)
-	return nil
-}
-
-func (p *peer) authorize(j Join) (Member, bool) {
-	ctx, cancel := context.WithCancel(p.request.Context())
-	defer cancel()
-	defer context.AfterFunc(p.ctx, cancel)()
-	member, err := p.hub.config.Authorize(p.request.WithContext(ctx), j)
-	p.request = nil
-	if err != nil {
-		return Member{}, false
-	}
-	if member.User == "" {
-		member.User = string(p.id)
-	}
-	if member.Room == "" {
-		member.Room = j.RoomID
-	}
-	if member.Name == "" {
-		member.Name = j.Name
-	}
-	return member, true
 }

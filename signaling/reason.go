@@ -37,7 +37,13 @@ const (
 	ReasonSlowReader    Reason = "slow-reader"     // 1013: does not take what the room sends
 	ReasonNotJoined     Reason = "not-joined"      // 4400: the first message must be join
 	ReasonUnauthorized  Reason = "unauthorized"    // 4401: no such room, or not for this token: which, is not told
+	ReasonResumeDenied  Reason = "resume-denied"   // 4401: not the secret of that member
+	ReasonRemoved       Reason = "removed"         // 4403: a moderator removed the user
+	ReasonResumeUnknown Reason = "resume-unknown"  // 4404: no such member is waited for here, any more or at all
 	ReasonJoinTimeout   Reason = "join-timeout"    // 4408: no room joined in time
+	ReasonReplaced      Reason = "replaced"        // 4409: the member resumed on another socket
+	ReasonResumeMissed  Reason = "resume-missed"   // 4410: the member missed more than is kept
+	ReasonRoomLocked    Reason = "room-locked"     // 4423
 	ReasonPongTimeout   Reason = "pong-timeout"    // 1006: a ping was not answered in time; the connection is cut
 )
 
@@ -53,6 +59,10 @@ const (
 	ReasonSDPNotDTLS     Reason = "sdp-not-dtls"       // a section's media would travel unencrypted, or with keys shown to us
 	ReasonSDPFingerprint Reason = "sdp-no-fingerprint" // a section without a sound DTLS fingerprint
 	ReasonSDPNoICE       Reason = "sdp-no-ice"         // a section without sound ICE credentials
+	ReasonPublishDenied  Reason = "publish-denied"     // the member may receive only
+	ReasonNotModerator   Reason = "not-moderator"      // the member may not lock, unlock or remove
+	ReasonBadQuality     Reason = "bad-quality"        // a number of the report is none, or not possible
+	ReasonManyReports    Reason = "too-many-reports"   // one of these was not looked at
 	ReasonICEUnavailable Reason = "ice-unavailable"    // no ICE servers at the moment; they follow
 )
 
@@ -60,7 +70,12 @@ const (
 const (
 	CloseBadRequest   = 4400
 	CloseUnauthorized = 4401
+	CloseForbidden    = 4403
+	CloseNotFound     = 4404
 	CloseTimeout      = 4408
+	CloseConflict     = 4409
+	CloseGone         = 4410
+	CloseLocked       = 4423
 )
 
 // Reasons lists every [Reason], in a fixed order.
@@ -69,10 +84,12 @@ func Reasons() []Reason {
 		ReasonUpgradeRequired, ReasonOriginDenied, ReasonTokenInURL, ReasonTooManySockets, ReasonOverloaded,
 		ReasonShuttingDown, ReasonBinary, ReasonInvalidUTF8, ReasonBadJSON, ReasonTooDeep, ReasonDuplicateKey,
 		ReasonRateLimited, ReasonMessageTooBig, ReasonInternal, ReasonRoomFull, ReasonTooManyRooms,
-		ReasonTooManyJoins, ReasonSlowReader, ReasonNotJoined, ReasonUnauthorized, ReasonJoinTimeout,
-		ReasonPongTimeout, ReasonUnknownType, ReasonBadMessage, ReasonAlreadyJoined, ReasonUnknownTarget,
+		ReasonTooManyJoins, ReasonSlowReader, ReasonNotJoined, ReasonUnauthorized, ReasonResumeDenied,
+		ReasonRemoved, ReasonResumeUnknown, ReasonJoinTimeout, ReasonReplaced, ReasonResumeMissed,
+		ReasonRoomLocked, ReasonPongTimeout, ReasonUnknownType, ReasonBadMessage, ReasonAlreadyJoined, ReasonUnknownTarget,
 		ReasonBadCandidate, ReasonBadSDP, ReasonSDPTooLarge, ReasonSDPNotDTLS, ReasonSDPFingerprint,
-		ReasonSDPNoICE, ReasonICEUnavailable,
+		ReasonSDPNoICE, ReasonPublishDenied, ReasonNotModerator, ReasonBadQuality, ReasonManyReports,
+		ReasonICEUnavailable,
 	}
 }
 
@@ -96,10 +113,20 @@ func (r Reason) CloseCode() int {
 		return int(websocket.StatusTryAgainLater)
 	case ReasonNotJoined:
 		return CloseBadRequest
-	case ReasonUnauthorized:
+	case ReasonUnauthorized, ReasonResumeDenied:
 		return CloseUnauthorized
+	case ReasonRemoved:
+		return CloseForbidden
+	case ReasonResumeUnknown:
+		return CloseNotFound
 	case ReasonJoinTimeout:
 		return CloseTimeout
+	case ReasonReplaced:
+		return CloseConflict
+	case ReasonResumeMissed:
+		return CloseGone
+	case ReasonRoomLocked:
+		return CloseLocked
 	case ReasonPongTimeout:
 		return int(websocket.StatusAbnormalClosure)
 	}

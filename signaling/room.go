@@ -7,29 +7,41 @@ import (
 )
 
 // room applies the events of one room, in the order in which the bus delivers them. It knows all
-// members, and the peers of those that this process serves.
+// members, and the seats of those that this process serves.
 type room struct {
-	key      string
-	limit    int // of members
-	counters *counters
-	sockets  int // that use the room; guarded by Hub.mu
+	hub          *Hub
+	key          string // on the bus
+	tenant, name string
+	seats        int // that use the room; guarded by Hub.mu
 
 	open   sync.Once // subscribes
 	cancel func()    // set by open
 	failed error     // set by open
 
 	mu      sync.Mutex // guards all below
-	local   map[ClientID]*peer
+	local   map[ClientID]*seat
 	members []member // in the order of their joins
+	locked  bool
 }
 
 type member struct {
 	id   ClientID
-	peer *peer // nil where another process serves it
+	name string
+	user string
+	may  Capabilities
+	seat *seat // nil where another process serves it
 }
 
-func newRoom(key string, limit int, c *counters) *room {
-	return &room{key: key, limit: limit, counters: c, local: map[ClientID]*peer{}}
+func newRoom(h *Hub, tenant, name string) *room {
+	return &room{hub: h, key: roomKey(tenant, name), tenant: tenant, name: name, local: map[ClientID]*seat{}}
+}
+
+// roomKey names a room on the bus. No room's name has a NUL, so that no tenant gets at another's rooms.
+func roomKey(tenant, name string) string {
+	if tenant == "" {
+		return name
+	}
+	return tenant + "\x00" + name
 }
 
 // subscribe makes the room hear its events; all but the first call wait for the first.
@@ -38,25 +50,36 @@ func (r *room) subscribe(bus Bus) error {
 	return r.failed
 }
 
-// expect prepares for the join event of a peer of this process.
-func (r *room) expect(p *peer) {
+// expect prepares for the join event of a seat of this process.
+func (r *room) expect(s *seat) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.local[p.id] = p
+	r.local[s.id] = s
 }
 
-// forget lets go of a peer that has left or was never let in.
-func (r *room) forget(p *peer) {
+// forget lets go of a seat that has left or was never let in.
+func (r *room) forget(s *seat) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.local, p.id)
+	delete(r.local, s.id)
 }
 
 // isPressed reports whether a burst should wait for the writer of some member.
 func (r *room) isPressed(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.ContainsFunc(r.members, func(m member) bool { return m.peer != nil && m.peer.isPressed(now) })
+	return slices.ContainsFunc(r.members, func(m member) bool { return m.seat != nil && m.seat.isPressed(now) })
+}
+
+// userOf returns the user of a member other than one, if there is such a member.
+func (r *room) userOf(id, other ClientID) (string, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := r.indexLocked(id)
+	if i < 0 || id == other {
+		return "", false
+	}
+	return r.members[i].user, true
 }
 
 // apply never blocks: peers take frames into their outboxes, or are ended.
@@ -67,42 +90,72 @@ func (r *room) apply(e Event) {
 	case EventJoin:
 		r.joinLocked(e)
 	case EventLeave:
-		r.leaveLocked(e)
+		r.leaveLocked(e.From, "")
 	case EventForward:
 		r.forwardLocked(e)
+	case EventLock, EventUnlock:
+		r.lockLocked(e)
+	case EventRemove:
+		r.removeLocked(e)
 	}
 }
 
 func (r *room) joinLocked(e Event) {
-	p := r.local[e.From]
-	if len(r.members) >= r.limit {
-		if p != nil {
-			p.refuse(refuse(ReasonRoomFull, "The room is full; try again when somebody has left."))
+	s := r.local[e.From]
+	if refusal := r.closedLocked(); refusal != nil {
+		if s != nil {
+			s.refuse(refusal)
 		}
 		return
 	}
-	users := make([]ClientID, len(r.members))
-	for i, m := range r.members {
-		users[i] = m.id
+	users := roomUsers{
+		Users: []ClientID{}, ClientID: e.From, Names: map[ClientID]string{},
+		Capabilities: e.May.List(), Capacity: r.hub.limits.Members,
+	}
+	for _, m := range r.members {
+		users.Users = append(users.Users, m.id)
+		if m.name != "" {
+			users.Names[m.id] = m.name
+		}
 	}
 	r.sendLocked(userJoinedFrame(e.From, e.Name), e.From)
-	r.members = append(r.members, member{id: e.From, peer: p})
-	if p != nil {
-		r.counters.members.Add(1)
-		p.welcome(roomUsersFrame(users, e.From))
+	r.members = append(r.members, member{id: e.From, name: e.Name, user: e.User, may: e.May, seat: s})
+	if s != nil {
+		r.hub.counters.members.Add(1)
+		s.welcome(users)
 	}
 }
 
-func (r *room) leaveLocked(e Event) {
-	i := r.indexLocked(e.From)
+// closedLocked is why nobody may join now, if so.
+func (r *room) closedLocked() *Refusal {
+	switch {
+	case r.locked:
+		return refuse(ReasonRoomLocked, "A moderator has locked the room; ask somebody who is in it.")
+	case len(r.members) >= r.hub.limits.Members:
+		return refuse(ReasonRoomFull, "The room is full; try again when somebody has left.")
+	}
+	return nil
+}
+
+func (r *room) leaveLocked(id ClientID, why Reason) {
+	i := r.indexLocked(id)
 	if i < 0 {
 		return
 	}
-	if r.members[i].peer != nil {
-		r.counters.members.Add(-1)
+	if r.members[i].seat != nil {
+		r.hub.counters.members.Add(-1)
 	}
 	r.members = slices.Delete(r.members, i, i+1)
-	r.sendLocked(userLeftFrame(e.From), e.From)
+	for _, m := range r.members {
+		if m.seat != nil {
+			m.seat.forgetQuality(id)
+		}
+	}
+	r.sendLocked(userLeftFrame(id, why), id)
+	if r.locked && !slices.ContainsFunc(r.members, func(m member) bool { return m.may.Moderate }) {
+		r.locked = false // or nobody could unlock it any more
+		r.sendLocked(roomLockFrame(false, ""), "")
+	}
 }
 
 func (r *room) forwardLocked(e Event) {
@@ -117,23 +170,72 @@ func (r *room) forwardLocked(e Event) {
 	to := r.indexLocked(e.To)
 	switch {
 	case to >= 0 && to != from:
-		if p := r.members[to].peer; p != nil {
-			p.send(e.Frame)
+		if s := r.members[to].seat; s != nil {
+			s.send(e.Frame)
 		}
-	case r.members[from].peer != nil:
-		r.members[from].peer.refuse(refuse(ReasonUnknownTarget, "No other member of this room has that id."))
+	case r.members[from].seat != nil:
+		r.members[from].seat.refuse(refuseTarget())
+	}
+}
+
+func refuseTarget() *Refusal {
+	return refuse(ReasonUnknownTarget, "No other member of this room has that id.")
+}
+
+func (r *room) lockLocked(e Event) {
+	locked := e.Kind == EventLock
+	if r.moderatesLocked(e.From) && r.locked != locked {
+		r.locked = locked
+		r.sendLocked(roomLockFrame(locked, e.From), "")
+	}
+}
+
+func (r *room) moderatesLocked(id ClientID) bool {
+	i := r.indexLocked(id)
+	return i >= 0 && r.members[i].may.Moderate
+}
+
+// removeLocked removes all members of the target's user: the next device would stand for the first.
+func (r *room) removeLocked(e Event) {
+	to := r.indexLocked(e.To)
+	if !r.moderatesLocked(e.From) || to < 0 || e.To == e.From {
+		return
+	}
+	user := r.members[to].user
+	r.hub.removals.add(r.key, user, time.Now().Add(r.hub.limits.RemovedFor))
+	for _, m := range slices.Clone(r.members) {
+		if m.id != e.To && (m.user != user || user == "" || m.id == e.From) {
+			continue
+		}
+		r.leaveLocked(m.id, ReasonRemoved)
+		if m.seat != nil {
+			m.seat.remove()
+		}
 	}
 }
 
 // sendLocked sends to all members but one.
 func (r *room) sendLocked(frame []byte, except ClientID) {
 	for _, m := range r.members {
-		if m.id != except && m.peer != nil {
-			m.peer.send(frame)
+		if m.id != except && m.seat != nil {
+			m.seat.send(frame)
 		}
 	}
 }
 
 func (r *room) indexLocked(id ClientID) int {
 	return slices.IndexFunc(r.members, func(m member) bool { return m.id == id })
+}
+
+// info returns what is to be known of the room, and of the members that this process serves.
+func (r *room) info() RoomInfo {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	info := RoomInfo{Tenant: r.tenant, Name: r.name, Locked: r.locked, Capacity: r.hub.limits.Members}
+	for _, m := range r.members {
+		if m.seat != nil {
+			info.Members = append(info.Members, m.seat.info())
+		}
+	}
+	return info
 }

@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"slices"
 	"testing"
@@ -23,7 +24,7 @@ func newScene(t *testing.T, members int) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &scene{t: t, hub: hub, room: newRoom("r", members, hub.counters), peers: map[ClientID]*peer{}}
+	return &scene{t: t, hub: hub, room: newRoom(hub, "", "r"), peers: map[ClientID]*peer{}}
 }
 
 // local makes a peer of this process, which has yet to join.
@@ -31,7 +32,10 @@ func (s *scene) local(id ClientID) {
 	p := newPeer(s.hub, httptest.NewRequest("GET", "/", nil))
 	p.id = id
 	s.peers[id] = p
-	s.room.expect(p)
+	seat := newSeat(p, Member{}, Join{})
+	seat.room = s.room
+	p.place = seat
+	s.room.expect(seat)
 }
 
 func (s *scene) apply(events ...Event) {
@@ -46,8 +50,8 @@ func (s *scene) sent(id ClientID) []string {
 	for {
 		select {
 		case f := <-s.peers[id].outbox:
-			s.peers[id].queued.Add(-int64(len(f)))
-			frames = append(frames, string(f))
+			s.peers[id].queued.Add(-int64(len(f.frame)))
+			frames = append(frames, string(f.frame))
 		default:
 			return frames
 		}
@@ -61,10 +65,16 @@ func (s *scene) want(id ClientID, frames ...string) {
 	}
 }
 
+// users is the answer to a join of who may do nothing but receive.
+func users(s *scene, ids, own, names string) string {
+	return fmt.Sprintf(`{"type":"room-users","users":%s,"clientId":%q,"names":%s,"capabilities":[],"locked":false,"capacity":%d}`,
+		ids, own, names, s.hub.limits.Members)
+}
+
 func join(id ClientID) Event  { return Event{Kind: EventJoin, From: id} }
 func leave(id ClientID) Event { return Event{Kind: EventLeave, From: id} }
 func forward(from, to ClientID, text string) Event {
-	return Event{EventForward, from, to, "", []byte(text)}
+	return Event{Kind: EventForward, From: from, To: to, Frame: []byte(text)}
 }
 
 func TestRoomJoinAndLeave(t *testing.T) {
@@ -72,10 +82,10 @@ func TestRoomJoinAndLeave(t *testing.T) {
 	s.local("A")
 	s.local("B")
 	s.apply(join("A"))
-	s.want("A", `{"type":"room-users","users":[],"clientId":"A"}`)
+	s.want("A", users(s, `[]`, "A", `{}`))
 	s.apply(Event{Kind: EventJoin, From: "B", Name: "Bo"})
 	s.want("A", `{"type":"user-joined","clientId":"B","name":"Bo"}`)
-	s.want("B", `{"type":"room-users","users":["A"],"clientId":"B"}`)
+	s.want("B", users(s, `["A"]`, "B", `{}`))
 	s.apply(leave("A"), leave("A"))
 	s.want("B", `{"type":"user-left","clientId":"A"}`)
 	s.want("A")
@@ -111,7 +121,7 @@ func TestRoomWithMembersElsewhere(t *testing.T) {
 	s.local("A")
 	s.local("D")
 	s.apply(join("far"), join("A"))
-	s.want("A", `{"type":"room-users","users":["far"],"clientId":"A"}`)
+	s.want("A", users(s, `["far"]`, "A", `{}`))
 	s.apply(forward("A", "far", "1"), forward("far", "A", "2"), forward("far", "", "3"), forward("far", "nobody", "4"))
 	s.want("A", "2", "3")
 	s.apply(join("near"), join("D"))
@@ -132,7 +142,7 @@ func TestRoomIsFull(t *testing.T) {
 		s.local(id)
 		s.apply(join(id))
 	}
-	s.want("A", `{"type":"room-users","users":[],"clientId":"A"}`, `{"type":"user-joined","clientId":"B"}`)
+	s.want("A", users(s, `[]`, "A", `{}`), `{"type":"user-joined","clientId":"B"}`)
 	s.want("C")
 	if r := s.peers["C"].last.refusal; r == nil || r.Reason != ReasonRoomFull {
 		t.Errorf("the third of two got %v", r)
@@ -181,7 +191,7 @@ func TestPause(t *testing.T) {
 			s.apply(join(id))
 		}
 		a, b := s.peers["A"], s.peers["B"]
-		a.room.Store(s.room)
+		a.seat.Store(a.place)
 		takes := func(what string, want time.Duration) {
 			t.Helper()
 			began := time.Now()

@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -15,25 +16,45 @@ import (
 //
 // It changes nothing: the text is forwarded as it came, and the browsers that set it check it again.
 func CheckSDP(text string, maxBytes int) error {
-	if refusal := checkSDP(text, maxBytes); refusal != nil {
+	if _, refusal := checkSDP(text, maxBytes); refusal != nil {
 		return refusal
 	}
 	return nil
 }
 
-func checkSDP(text string, maxBytes int) *Refusal {
+func checkSDP(text string, maxBytes int) (sendsMedia bool, _ *Refusal) {
 	if len(text) > maxBytes {
-		return refuse(ReasonSDPTooLarge, "The session description is too long.")
+		return false, refuse(ReasonSDPTooLarge, "The session description is too long.")
 	}
 	if !hasSaneLines(text) {
-		return refuse(ReasonBadSDP, "The session description must be lines of x=value, all ended by CRLF or all by LF, without other control characters.")
+		return false, refuse(ReasonBadSDP, "The session description must be lines of x=value, all ended by CRLF or all by LF, without other control characters.")
 	}
 	var d sdp.SessionDescription
 	// The parser's error quotes the text, so it is not passed on.
 	if d.UnmarshalString(text) != nil {
-		return refuse(ReasonBadSDP, "The text is not a session description (RFC 8866).")
+		return false, refuse(ReasonBadSDP, "The text is not a session description (RFC 8866).")
 	}
-	return checkSections(&d)
+	return sends(&d), checkSections(&d)
+}
+
+// sends reports whether a section allows its sender audio or video: that is so unless the section, or
+// else the session, says otherwise (RFC 8866, section 6.7).
+func sends(d *sdp.SessionDescription) bool {
+	ofSession := directionOf(d.Attributes, "sendrecv")
+	return slices.ContainsFunc(d.MediaDescriptions, func(m *sdp.MediaDescription) bool {
+		direction := directionOf(m.Attributes, ofSession)
+		return m.MediaName.Media != "application" && !isRejected(m) && (direction == "sendrecv" || direction == "sendonly")
+	})
+}
+
+func directionOf(attributes []sdp.Attribute, otherwise string) string {
+	for _, a := range attributes {
+		switch a.Key {
+		case "sendrecv", "sendonly", "recvonly", "inactive":
+			return a.Key
+		}
+	}
+	return otherwise
 }
 
 // hasSaneLines refuses whatever two parsers might split differently: a bare CR, mixed line ends, blank

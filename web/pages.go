@@ -39,6 +39,7 @@ func contentTypes() map[string]string {
 		".html":        "text/html; charset=utf-8",
 		".css":         "text/css; charset=utf-8",
 		".js":          "text/javascript; charset=utf-8",
+		".ts":          "text/plain; charset=utf-8", // declarations, for people and editors
 		".json":        "application/json",
 		".webmanifest": "application/manifest+json",
 		".svg":         "image/svg+xml",

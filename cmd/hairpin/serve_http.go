@@ -111,9 +111,10 @@ var errNotAllowed = errors.New("joining needs an API key as token, or the demo m
 // authorizer returns who may join: everyone in demo mode, else who has an API key. The
 // user is another for each member, so that one cannot use up what another may allocate.
 func (v *service) authorizer(s settings) func(*http.Request, signaling.Join) (signaling.Member, error) {
+	all := signaling.Capabilities{Publish: true, Moderate: true}
 	return func(r *http.Request, join signaling.Join) (signaling.Member, error) {
 		if s.Demo {
-			return signaling.Member{User: "demo-" + randomName(), Name: join.Name}, nil
+			return signaling.Member{User: "demo-" + randomName(), Name: join.Name, Capabilities: all}, nil
 		}
 		token := string(join.Token)
 		if scheme, bearer, _ := strings.Cut(r.Header.Get("Authorization"), " "); token == "" && strings.EqualFold(scheme, "Bearer") {
@@ -123,8 +124,8 @@ func (v *service) authorizer(s settings) func(*http.Request, signaling.Join) (si
 		if !ok {
 			return signaling.Member{}, errNotAllowed
 		}
-		room := key + "/" + join.RoomID // the rooms of one key's holder are no one else's
-		return signaling.Member{User: key + "-" + randomName(), Room: room, Name: join.Name}, nil
+		// The rooms of one key's holder are no one else's.
+		return signaling.Member{User: key + "-" + randomName(), Tenant: key, Name: join.Name, Capabilities: all}, nil
 	}
 }
 

@@ -2,38 +2,34 @@
  * One call as the page shows it, from joining to leaving: tiles, chat, notices and controls around a Room.
  *
  * @typedef {import('./options.js').CallOptions} CallOptions
- * @typedef {import('./room.js').Member} Member
- * @typedef {import('./signaling.js').Refusal} Refusal
- * @typedef {import('./state.js').CallState} CallState
+ * @typedef {import('./hairpin.js').Member} Member
+ * @typedef {import('./hairpin.js').Refusal} Refusal
+ * @typedef {import('./hairpin.js').Room} Room
+ * @typedef {import('./main.js').PageState} PageState
  *
  * @typedef {object} CallHandlers
- * @property {(state: CallState) => void} onState
- * @property {(refusal: Refusal) => void} onRefused the server did not let us in; the call is over
+ * @property {(state: PageState) => void} onState
+ * @property {(refusal: Refusal) => void} onRefused the server did not let us in, or shut us out; the call is over
  * @property {() => void} onRetry the user wants to enter anew
  */
+import { encodeText, parseChat } from './chat.js'
 import { addChatLine, addChatNote, setChatOpen } from './chatpanel.js'
 import { showStatus, showToggles } from './controls.js'
+import { join, JoinError } from './hairpin.js'
 import { closeMedia, openMedia, trackOf } from './media.js'
 import { clearNotice, notify } from './notices.js'
-import { Room } from './room.js'
 import { MemberTile, OwnTile } from './tiles.js'
 import { failureWords, mediaWords, refusalWords } from './words.js'
-
-const STATS_INTERVAL_MS = 1000
 
 export class Call {
   #options
   #handlers
-  /** @type {MediaStream | null} */
-  #media = null
   /** @type {Room | null} */
   #room = null
   #own
   /** @type {Map<string, MemberTile>} */
   #tiles = new Map()
-  /** @type {ReturnType<typeof setInterval> | undefined} */
-  #statsTimer
-  #ended = false
+  #end = new AbortController()
 
   /**
    * @param {CallOptions} options
@@ -49,29 +45,33 @@ export class Call {
     this.#onState('joining')
     this.#showChat()
     notify('media', 'info', 'If the browser asks, allow the camera and the microphone.')
-    await this.#openMedia()
-    if (this.#ended) return
+    const media = await this.#openMedia()
+    if (this.#ended) return closeMedia(media)
     const { room, name, token, relayOnly, transport } = this.#options
-    this.#room = new Room({ url: signalingURL(), room, name, token, media: this.#media, relayOnly, transport })
-    this.#watch(this.#room)
-    this.#room.join()
-    this.#statsTimer = setInterval(() => this.#showStats(), STATS_INTERVAL_MS)
+    const { signal } = this.#end
+    try {
+      this.#enter(await join({ room, name, token, relayOnly, transport, media, stopTracks: true, signal }))
+    } catch (error) {
+      if (this.#ended) return
+      if (!(error instanceof JoinError)) throw error
+      this.#handlers.onRefused(error)
+    }
   }
 
   end() {
-    this.#ended = true
-    clearInterval(this.#statsTimer)
+    this.#end.abort()
     this.#room?.leave()
-    closeMedia(this.#media)
     this.#own.remove()
     for (const tile of this.#tiles.values()) tile.remove()
   }
 
   /** @param {string} text */
-  say(text) {
-    const missed = this.#room?.sendText(text) ?? []
+  async say(text) {
     addChatLine(this.#options.name || 'You', text, { own: true })
-    for (const member of missed) addChatNote(`Not delivered to ${nameOf(member)}.`)
+    const members = new Map(this.#room?.members)
+    for (const id of (await this.#room?.send(encodeText(text, Date.now()))) ?? []) {
+      addChatNote(`Not delivered to ${nameOf(members.get(id))}.`)
+    }
   }
 
   /**
@@ -80,52 +80,59 @@ export class Call {
    * @param {'audio' | 'video'} kind
    */
   toggle(kind) {
-    const track = trackOf(this.#media, kind)
-    if (!track) return void this.#retryMedia()
-    track.enabled = !track.enabled
-    showToggles(this.#media)
+    if (!this.#room || !trackOf(this.#room.stream, kind)) return void this.#retryMedia()
+    this.#room.mute(kind, this.#room.media[kind])
+  }
+
+  get #ended() {
+    return this.#end.signal.aborted
+  }
+
+  /** @param {Room} room */
+  #enter(room) {
+    this.#room = room
+    this.#watch(room)
+    this.#showMedia()
+    for (const member of room.members.values()) this.#onMember(member)
+    this.#onState(room.state)
   }
 
   async #openMedia() {
     const opened = await openMedia()
-    if (this.#ended) return closeMedia(opened.stream)
-    closeMedia(this.#media)
-    this.#media = opened.stream
-    this.#own.setStream(opened.stream, trackOf(opened.stream, 'video') !== null)
-    showToggles(opened.stream)
     clearNotice('media')
-    if (!opened.error) return
-    notify('media', 'warning', mediaWords(opened), { label: 'Try camera again', run: () => void this.#retryMedia() })
+    if (opened.error && !this.#ended) {
+      notify('media', 'warning', mediaWords(opened), { label: 'Try camera again', run: () => void this.#retryMedia() })
+    }
+    return opened.stream
   }
 
   async #retryMedia() {
-    await this.#openMedia()
-    if (!this.#ended) this.#room?.setMedia(this.#media)
+    const media = await this.#openMedia()
+    if (this.#ended || !this.#room) return closeMedia(media)
+    if (media) this.#room.setMedia(media, { stopTracks: true })
   }
 
   /** @param {Room} room */
   #watch(room) {
-    /** @type {[string, (detail: any) => void][]} */
-    const handlers = [
-      ['state', (state) => this.#onState(state)],
-      ['member', (member) => this.#onMember(member)],
-      ['left', (member) => this.#onLeft(member)],
-      ['stream', (member) => this.#tiles.get(member.id)?.showMember()],
-      ['name', (member) => this.#tiles.get(member.id)?.showMember()],
-      ['member-state', (member) => this.#onMemberState(member)],
-      ['chat', () => this.#showChat()],
-      ['message', ({ member, text }) => addChatLine(nameOf(member), text)],
-      ['down', () => this.#onDown()],
-      ['error', (refusal) => this.#onError(refusal)],
-    ]
-    for (const [type, handle] of handlers) {
-      room.addEventListener(type, (event) => {
-        if (!this.#ended) handle(/** @type {CustomEvent} */ (event).detail)
-      })
+    /** @type {Record<string, (detail: any) => void>} */
+    const handlers = {
+      state: (state) => this.#onState(state),
+      member: (member) => this.#onMember(member),
+      left: (member) => this.#onLeft(member),
+      stream: (member) => this.#tiles.get(member.id)?.showMember(),
+      update: (member) => this.#onUpdate(member),
+      message: ({ member, data }) => this.#onData(member, data),
+      media: () => this.#showMedia(),
+      stats: () => this.#showStats(),
+      down: () => this.#onDown(),
+      error: (refusal) => this.#onError(refusal),
+    }
+    for (const [type, handle] of Object.entries(handlers)) {
+      room.addEventListener(type, (event) => handle(/** @type {CustomEvent} */ (event).detail), { signal: this.#end.signal })
     }
   }
 
-  /** @param {CallState} state */
+  /** @param {PageState} state */
   #onState(state) {
     if (state === 'connected') clearNotice('server')
     this.#handlers.onState(state)
@@ -150,13 +157,23 @@ export class Call {
   }
 
   /** @param {Member} member */
-  #onMemberState(member) {
+  #onUpdate(member) {
     this.#tiles.get(member.id)?.showMember()
+    this.#showChat()
     const subject = `member-${member.id}`
     clearNotice(subject)
     if (!member.failure) return
     const words = `${nameOf(member)}: ${failureWords(member.failure, this.#options)}`
     notify(subject, 'error', words, { label: 'Connect again', run: this.#handlers.onRetry })
+  }
+
+  /**
+   * @param {Member} member
+   * @param {unknown} data
+   */
+  #onData(member, data) {
+    const message = parseChat(data)
+    if (message) addChatLine(nameOf(member), message.text)
   }
 
   #onDown() {
@@ -165,8 +182,14 @@ export class Call {
 
   /** @param {Refusal} refusal */
   #onError(refusal) {
-    if (this.#room?.state === 'failed' && this.#room.closed) return this.#handlers.onRefused(refusal)
+    if (this.#room?.closed) return this.#handlers.onRefused(refusal)
     notify('server', 'warning', refusalWords(refusal))
+  }
+
+  #showMedia() {
+    const stream = this.#room?.stream ?? null
+    this.#own.setStream(stream, trackOf(stream, 'video') !== null)
+    showToggles(stream)
   }
 
   #showStatus() {
@@ -174,8 +197,7 @@ export class Call {
   }
 
   #showChat() {
-    const members = [...(this.#room?.members.values() ?? [])]
-    setChatOpen(members.some(({ connection }) => connection.chatOpen))
+    setChatOpen([...(this.#room?.members.values() ?? [])].some(({ ready }) => ready))
   }
 
   async #showStats() {
@@ -186,11 +208,7 @@ export class Call {
   }
 }
 
-/** @param {Member} member */
+/** @param {Member | undefined} member */
 function nameOf(member) {
-  return member.name || 'Guest'
-}
-
-function signalingURL() {
-  return new URL('/v1/signal', location.href.replace(/^http/, 'ws')).href
+  return member?.name || 'Guest'
 }

@@ -1,16 +1,11 @@
 /**
- * The messages members exchange over the data channel named `chat`: JSON, one object a message.
+ * What members write to each other: JSON, one object a message.
  *
  * @typedef {{ type: 'message', text: string, timestamp: number }} ChatText
- * @typedef {{ type: 'hello', name: string }} ChatHello says who opened the channel, for the server tells newcomers only ids
- * @typedef {ChatText | ChatHello} ChatMessage
  */
-
-export const CHANNEL_LABEL = 'chat'
 
 /** Longest text in UTF-16 code units; the entry field has the same limit. */
 export const MAX_TEXT_LENGTH = 4000
-const MAX_NAME_LENGTH = 64
 const MAX_MESSAGE_LENGTH = 32_768
 
 /**
@@ -21,28 +16,18 @@ export function encodeText(text, now) {
   return JSON.stringify({ type: 'message', text: text.slice(0, MAX_TEXT_LENGTH), timestamp: now })
 }
 
-/** @param {string} name */
-export function encodeHello(name) {
-  return JSON.stringify({ type: 'hello', name })
-}
-
 /**
  * Another member wrote these bytes: everything is checked and bounded.
  *
  * @param {unknown} data
- * @returns {ChatMessage | null} null when it is no message of this vocabulary
+ * @returns {ChatText | null} null when it is no message of this vocabulary
  */
 export function parseChat(data) {
   if (typeof data !== 'string' || data.length > MAX_MESSAGE_LENGTH) return null
   const message = parseObject(data)
-  if (message?.type === 'message' && typeof message.text === 'string') {
-    const timestamp = Number.isFinite(message.timestamp) ? Number(message.timestamp) : 0
-    return { type: 'message', text: message.text.slice(0, MAX_TEXT_LENGTH), timestamp }
-  }
-  if (message?.type === 'hello' && typeof message.name === 'string') {
-    return { type: 'hello', name: message.name.slice(0, MAX_NAME_LENGTH) }
-  }
-  return null
+  if (message?.type !== 'message' || typeof message.text !== 'string') return null
+  const timestamp = Number.isFinite(message.timestamp) ? Number(message.timestamp) : 0
+  return { type: 'message', text: message.text.slice(0, MAX_TEXT_LENGTH), timestamp }
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * The buttons and the header of a call.
  *
- * @typedef {import('./state.js').CallState} CallState
+ * @typedef {import('./main.js').PageState} PageState
  */
 import { trackOf } from './media.js'
 import { notify } from './notices.js'
@@ -40,7 +40,7 @@ export function showToggles(media) {
 }
 
 /**
- * @param {CallState} state
+ * @param {PageState} state
  * @param {number} others
  */
 export function showStatus(state, others) {

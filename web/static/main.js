@@ -2,7 +2,7 @@
  * The entry of the page: lobby, call, and what leads from one to the other.
  *
  * @typedef {import('./options.js').CallOptions} CallOptions
- * @typedef {import('./state.js').CallState} CallState
+ * @typedef {'lobby' | import('./hairpin.js').RoomState} PageState what `<body data-state>` says
  */
 import { Call } from './call.js'
 import { clearChat, onChatSubmit } from './chatpanel.js'
@@ -36,7 +36,7 @@ function enter(options) {
   void call.start()
 }
 
-/** @param {CallState} state */
+/** @param {PageState} state */
 function leave(state) {
   call?.end()
   call = null
@@ -45,7 +45,7 @@ function leave(state) {
   setState(state)
 }
 
-/** @param {CallState} state */
+/** @param {PageState} state */
 function setState(state) {
   document.body.dataset.state = state
 }

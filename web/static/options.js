@@ -3,7 +3,8 @@
  *
  * The token sits behind the `#`, because browsers never send that part: it reaches no server log.
  *
- * @typedef {import('./ice.js').Transport} Transport
+ * @typedef {import('./hairpin.js').Transport} Transport
+ * @typedef {{ relayOnly: boolean, transport: Transport }} IceChoice
  *
  * @typedef {object} CallOptions
  * @property {string} room name of the room; empty when the address names none

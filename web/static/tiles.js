@@ -1,8 +1,8 @@
 /**
  * One tile for each person: picture, name, and how the connection does.
  *
- * @typedef {import('./room.js').Member} Member
- * @typedef {import('./stats.js').Stats} Stats
+ * @typedef {import('./hairpin.js').Member} Member
+ * @typedef {import('./hairpin.js').Stats} Stats
  */
 import { notify } from './notices.js'
 import { create, element } from './page.js'

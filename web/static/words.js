@@ -1,13 +1,13 @@
 /**
  * What went wrong, and what to do about it, in plain language. Everything the page says about faults is here.
  *
- * @typedef {import('./connection.js').Failure} Failure
- * @typedef {import('./connection.js').RelayError} RelayError
+ * @typedef {import('./hairpin.js').Failure} Failure
+ * @typedef {import('./hairpin.js').RelayError} RelayError
  * @typedef {import('./media.js').OpenedMedia} OpenedMedia
- * @typedef {import('./signaling.js').Refusal} Refusal
- * @typedef {import('./state.js').CallState} CallState
- * @typedef {import('./stats.js').Pair} Pair
- * @typedef {import('./stats.js').Stats} Stats
+ * @typedef {import('./hairpin.js').Refusal} Refusal
+ * @typedef {import('./main.js').PageState} PageState
+ * @typedef {import('./hairpin.js').Pair} Pair
+ * @typedef {import('./hairpin.js').Stats} Stats
  */
 import { trackOf } from './media.js'
 
@@ -69,7 +69,7 @@ export function refusalWords({ reason, message }) {
  * Why there is no path to a member.
  *
  * @param {Failure} failure
- * @param {import('./ice.js').IceChoice} choice
+ * @param {import('./options.js').IceChoice} choice
  */
 export function failureWords({ reason, errors, relays }, { relayOnly, transport }) {
   const over = transport === 'any' ? '' : ` over ${transport.toUpperCase()}`
@@ -96,7 +96,7 @@ function errorWords({ url, code, text }) {
 }
 
 /**
- * @param {CallState} state
+ * @param {PageState} state
  * @param {number} others how many other members there are
  */
 export function stateWords(state, others) {

@@ -23,14 +23,14 @@ interface Link {
 
 declare var kept: Kept
 
-/** What connection.test.js makes in its page. */
+/** What library.test.js makes in its page. */
 declare var pair: {
-  polite: import('../../static/connection.js').Connection
-  impolite: import('../../static/connection.js').Connection
+  polite: import('../../static/hairpin.js').Connection
+  impolite: import('../../static/hairpin.js').Connection
   mail: { to: string; message: any }[]
   deliver(): void
   flow(): void
 }
 
-/** Candidates that connection.test.js saw a connection take. */
+/** Candidates that library.test.js saw a connection take. */
 declare var added: string[]

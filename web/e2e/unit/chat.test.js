@@ -1,23 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { encodeHello, encodeText, parseChat } from '../../static/chat.js'
+import { encodeText, parseChat } from '../../static/chat.js'
 
 test('what is written is read back', () => {
   assert.deepEqual(parseChat(encodeText('Hi <b>', 7)), { type: 'message', text: 'Hi <b>', timestamp: 7 })
-  assert.deepEqual(parseChat(encodeHello('Ann')), { type: 'hello', name: 'Ann' })
 })
 
-test('long texts and names are cut, no matter who made them', () => {
-  const text = parseChat(JSON.stringify({ type: 'message', text: 'x'.repeat(9000) }))
-  assert.equal(text?.type === 'message' && text.text.length, 4000)
-  const hello = parseChat(encodeHello('x'.repeat(9000)))
-  assert.equal(hello?.type === 'hello' && hello.name.length, 64)
-  assert.equal(parseChat(encodeHello('x'.repeat(40_000))), null)
+test('long texts are cut, no matter who made them', () => {
+  assert.equal(parseChat(JSON.stringify({ type: 'message', text: 'x'.repeat(9000) }))?.text.length, 4000)
+  assert.equal(parseChat(JSON.stringify({ type: 'message', text: 'x'.repeat(40_000) })), null)
 })
 
 test('what is no message is none', () => {
   const cases = ['', 'null', '[]', '7', '"text"', '{', '{}', '{"type":"message"}', '{"type":"message","text":7}',
-    '{"type":"hello"}', '{"type":"other","text":"x"}', new ArrayBuffer(4), undefined]
+    '{"type":"other","text":"x"}', new ArrayBuffer(4), undefined]
   for (const data of cases) assert.equal(parseChat(data), null, String(data))
 })
 

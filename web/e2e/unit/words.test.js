@@ -25,7 +25,7 @@ const relays = ['turn:t.example?transport=udp']
 
 test('every failure of ICE is explained', () => {
   const unreached = { url: relays[0], code: 701, text: '' }
-  /** @type {[import('../../static/connection.js').Failure, import('../../static/ice.js').IceChoice, RegExp][]} */
+  /** @type {[import('../../static/hairpin.js').Failure, import('../../static/options.js').IceChoice, RegExp][]} */
   const cases = [
     [{ reason: 'no-relay', errors: [unreached], relays }, { ...any, relayOnly: true }, /turn:t\.example\S* did not answer\./],
     [{ reason: 'no-relay', errors: [{ ...unreached, code: 401 }], relays }, { ...any, relayOnly: true }, /did not accept our credentials/],
@@ -50,9 +50,11 @@ test('numbers, and the lack of them', () => {
   assert.equal(numberWords(null, 'ms'), '–')
   assert.equal(numberWords(1.26, '%', 1), '1.3 %')
   assert.equal(pairWords(null), '–')
-  assert.equal(pairWords({ local: 'relay', remote: 'host', protocol: 'tls' }), 'relay ⇄ host · TLS')
-  assert.match(pairTitle({ local: 'relay', remote: 'relay', protocol: 'udp' }), /Both sides/)
-  assert.match(pairTitle({ local: 'host', remote: 'relay', protocol: 'udp' }), /One side/)
-  assert.match(pairTitle({ local: 'host', remote: 'srflx', protocol: 'udp' }), /Direct/)
+  const pair = (/** @type {string} */ local, /** @type {string} */ remote, protocol = 'udp') =>
+    /** @type {import('../../static/hairpin.js').Pair} */ ({ local, remote, protocol })
+  assert.equal(pairWords(pair('relay', 'host', 'tls')), 'relay ⇄ host · TLS')
+  assert.match(pairTitle(pair('relay', 'relay')), /Both sides/)
+  assert.match(pairTitle(pair('host', 'relay')), /One side/)
+  assert.match(pairTitle(pair('host', 'srflx')), /Direct/)
   assert.equal(bitrateWords(/** @type {any} */ ({ bitrateKbps: 99.6, sendBitrateKbps: 3 })), '↓ 100 ↑ 3 kbit/s')
 })

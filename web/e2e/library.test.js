@@ -40,8 +40,9 @@ async function openPair(t, configuration = {}) {
  * @param {RTCConfiguration} configuration
  */
 async function makePair(configuration) {
-  const { Connection } = await import(/** @type {any} */ ('/connection.js'))
-  const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: true })
+  const { Connection } = await import(/** @type {any} */ ('/hairpin.js'))
+  const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true })
+  const tracks = { audio: stream.getAudioTracks()[0], video: stream.getVideoTracks()[0] }
   /** @type {{ to: string, message: any }[]} */
   const mail = []
   /** @param {string} to @param {boolean} polite */
@@ -50,8 +51,14 @@ async function makePair(configuration) {
       send: (/** @type {any} */ message) => mail.push({ to, message: JSON.parse(JSON.stringify(message)) }),
       polite,
       configuration: { ...configuration, bundlePolicy: 'max-bundle' },
-      media,
-      name: polite ? 'Polite' : 'Impolite',
+      outgoing: {
+        name: polite ? 'Polite' : 'Impolite',
+        tracks,
+        stream,
+        limits: {},
+        codecs: [],
+        state: () => ({ audio: true, video: true, screen: false }),
+      },
     })
   const pair = {
     mail,
@@ -160,7 +167,7 @@ test('nonsense from the other member is shrugged off', { skip }, async (t) => {
   await waitForBoth()
 })
 
-test('a lost path is restarted once, then given up with a reason', { skip }, async (t) => {
+test('a lost path is restarted three times, then given up with a reason; another network is another chance', { skip }, async (t) => {
   await openPair(t)
   await page.evaluate(() => {
     pair.flow()
@@ -175,9 +182,11 @@ test('a lost path is restarted once, then given up with a reason', { skip }, asy
       connection.dispatchEvent(new Event('connectionstatechange'))
       return pair.polite.state
     }
-    return [fail(), fail(), pair.polite.failure?.reason]
+    const states = [fail(), fail(), fail(), fail(), pair.polite.failure?.reason]
+    pair.polite.restart()
+    return [...states, pair.polite.state, pair.polite.restarts]
   })
-  assert.deepEqual(states, ['reconnecting', 'failed', 'no-path'])
+  assert.deepEqual(states, ['reconnecting', 'reconnecting', 'reconnecting', 'failed', 'no-path', 'reconnecting', 4])
   await waitUntil(page, 'the restart', (old) => {
     const description = kept.connections[0].currentLocalDescription
     return description && !description.sdp.includes(old[0])
