@@ -42,6 +42,13 @@ type Config struct {
 	// Policy re-opens an address of this host; the listening ports are added.
 	OwnPorts []uint16
 
+	// UnauthenticatedRate is how many error responses a second one source gets that
+	// proves nothing, over UDP; Binding responses are five times as many, and all
+	// sources together get a thousand times as much. Zero means
+	// DefaultUnauthenticatedRate, with no bound for sources on loopback, which cannot be
+	// forged from outside; less than zero lifts the bounds.
+	UnauthenticatedRate int
+
 	Quota       control.Quota // the zero value means control.DefaultQuota
 	MaxLifetime time.Duration // of an allocation between refreshes; 1 h by default
 	KeepExpired bool          // allocations outlive their credential

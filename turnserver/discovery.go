@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"hairpin/turnserver/nat"
+	"hairpin/turnserver/relay"
 	"hairpin/turnserver/udp"
 )
 
@@ -72,7 +73,7 @@ func newDiscovery(c Config, conns []*udp.Conn) (*discovery, error) {
 
 // discover answers a Binding request to an address that has an alternate, and reports
 // whether p was one.
-func (l *packetLoop) discover(p *udp.Packet) bool {
+func (l *packetLoop) discover(now relay.Instant, p *udp.Packet) bool {
 	d := l.server.discovery
 	if d == nil || !d.responder.HasAlternate(l.from.Server) {
 		return false
@@ -80,6 +81,9 @@ func (l *packetLoop) discover(p *udp.Packet) bool {
 	response, ok := d.responder.Respond(l.long, p.Data(), p.Remote, l.from.Server)
 	if !ok {
 		return false
+	}
+	if !l.server.budgets.binding(now, p.Remote.Addr()) {
+		return true
 	}
 	l.server.bindings.Add(1)
 	// Sent at once and not with the batch, for the socket may be another loop's. An

@@ -101,11 +101,15 @@ type Stats struct {
 	Control control.Stats
 	Relay   relay.Totals
 	Streams []stream.Counters // of each listener
+
+	// Withheld is how many answers to requests that prove nothing were not sent, by
+	// every reason there is.
+	Withheld map[Withheld]uint64
 }
 
 // Stats returns the figures. It may be called at any time.
 func (s *Server) Stats() Stats {
-	stats := Stats{Control: s.control.Stats(), Relay: s.table.Totals()}
+	stats := Stats{Control: s.control.Stats(), Relay: s.table.Totals(), Withheld: s.budgets.stats()}
 	stats.Control.Bindings += s.bindings.Load()
 	for _, l := range s.streams {
 		stats.Streams = append(stats.Streams, l.Counters())

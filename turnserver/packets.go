@@ -83,17 +83,29 @@ func (l *packetLoop) packet(now relay.Instant, p *udp.Packet) {
 	if l.worker.FromClient(now, &l.from.FiveTuple, p) != relay.Punt {
 		return
 	}
-	if l.discover(p) {
+	if l.discover(now, p) {
 		return
 	}
 	i := len(l.replies)
 	room := l.memory[i*replySize : (i+1)*replySize : (i+1)*replySize]
 	if n := wire.AnswerBinding(room, p.Data(), p.Remote); n > 0 {
-		l.server.bindings.Add(1)
-		l.reply(p, room[:n])
+		if l.server.budgets.binding(now, p.Remote.Addr()) {
+			l.server.bindings.Add(1)
+			l.reply(p, room[:n])
+		}
 		return
 	}
-	if answer := l.server.handle(&l.from, p.Data(), room[:0]); len(answer.Reply) > 0 {
+	l.ask(now, p, room)
+}
+
+// ask answers a packet by the control plane, within the budgets.
+func (l *packetLoop) ask(now relay.Instant, p *udp.Packet, room []byte) {
+	budgets, source := l.server.budgets, p.Remote.Addr()
+	if budgets.worthless(now, source, p.Data()) {
+		return
+	}
+	answer := l.server.handle(&l.from, p.Data(), room[:0])
+	if len(answer.Reply) > 0 && budgets.packet(now, source, p.Data(), &answer) {
 		l.reply(p, answer.Reply)
 	}
 }

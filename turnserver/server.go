@@ -38,6 +38,7 @@ type Server struct {
 	discovery *discovery // nil if it is not offered
 	ports     []uint16   // of this host that are never peers
 	refusals  sampler
+	budgets   *budgets
 	lines     lineBudget    // used by observe alone
 	bindings  atomic.Uint64 // answered without the control plane
 	ended     chan struct{} // holds a token if an allocation has ended since it was last taken
@@ -61,6 +62,9 @@ func New(c Config) (_ *Server, err error) {
 			s.closeSockets()
 		}
 	}()
+	if s.budgets, err = newBudgets(c.UnauthenticatedRate); err != nil {
+		return nil, err
+	}
 	for _, addr := range c.Listen {
 		if err := s.listen(addr); err != nil {
 			return nil, err

@@ -35,12 +35,13 @@ func (s *streamSession) Frame(buf []byte, start, end int) {
 	worker := table.Borrow()
 	defer table.Return(worker)
 	p := udp.Packet{Buf: buf, Start: start, End: end, Remote: s.from.Client}
-	if worker.FromClient(table.Now(), &s.from.FiveTuple, &p) != relay.Punt {
+	now := table.Now()
+	if worker.FromClient(now, &s.from.FiveTuple, &p) != relay.Punt {
 		worker.Flush()
 		return
 	}
 	answer := s.server.handle(&s.from, p.Data(), nil)
-	if len(answer.Reply) > 0 {
+	if len(answer.Reply) > 0 && s.server.budgets.stream(now, s.from.Client.Addr(), p.Data(), &answer) {
 		s.conn.Send(answer.Reply) // before settle, which may shorten the queue
 	}
 	if answer.Reason == control.None {

@@ -42,6 +42,7 @@ type serveConfig struct {
 	MaxPermissions           int // per allocation
 	MaxChannels              int // per allocation
 	AllocationLifetimeMax    time.Duration
+	UnauthenticatedRate      *int // nil: the default, for sources that can be forged
 
 	HTTP         string
 	PublicHost   string
@@ -142,6 +143,7 @@ func (c *serveConfig) table() []setting {
 		{groupLimits, "max_permissions", "N", "128", live, countAt(&c.MaxPermissions, 0), "permissions of one allocation"},
 		{groupLimits, "max_channels", "N", "64", live, countAt(&c.MaxChannels, 0), "channels of one allocation"},
 		{groupLimits, "allocation_lifetime_max", "TIME", "1h", restart, durationAt(&c.AllocationLifetimeMax, 10*time.Minute, 24*time.Hour), "longest lifetime of an allocation between refreshes"},
+		{groupLimits, "unauthenticated_rate", "N", "auto", restart, autoCountAt(&c.UnauthenticatedRate, 0), "error responses a second over UDP to one source that proves nothing, and five times as many Binding responses; 0 lifts the bound; auto is 10, with no bound for loopback, which cannot be forged"},
 
 		{groupHTTP, "http", "ADDR", "127.0.0.1:8080", restart, textAt(&c.HTTP), "credential API, signaling, health, metrics and pages"},
 		{groupHTTP, "public_host", "NAME", "", restart, textAt(&c.PublicHost), "host name in the ICE URLs handed out (default the external or the listening address)"},
@@ -314,21 +316,33 @@ func parseToggle(s string) (bool, error) {
 const auto = "auto"
 
 func autoAt(field **bool) settingValue {
-	parse := func(s string) (*bool, error) {
-		if s == auto {
-			return nil, nil
-		}
-		on, err := parseToggle(s)
-		if err != nil {
-			return nil, errors.New("is none of true, false, auto")
-		}
-		return &on, nil
+	return orAutoAt(field, parseToggle, strconv.FormatBool, "is none of true, false, auto")
+}
+
+func autoCountAt(field **int, least int) settingValue {
+	count := countAt(new(int), least).(scalarValue[int])
+	return orAutoAt(field, count.parse, count.format, fmt.Sprintf("is neither a whole number from %d to %d nor auto", least, maxCount))
+}
+
+// orAutoAt is a setting of one text that may be auto, for which its field is nil.
+func orAutoAt[T any](field **T, parse func(string) (T, error), format func(T) string, otherwise string) settingValue {
+	return scalarValue[*T]{
+		field: field,
+		parse: func(s string) (*T, error) {
+			if s == auto {
+				return nil, nil
+			}
+			v, err := parse(s)
+			if err != nil {
+				return nil, errors.New(otherwise)
+			}
+			return &v, nil
+		},
+		format: func(v *T) string {
+			if v == nil {
+				return auto
+			}
+			return format(*v)
+		},
 	}
-	format := func(on *bool) string {
-		if on == nil {
-			return auto
-		}
-		return strconv.FormatBool(*on)
-	}
-	return scalarValue[*bool]{field, parse, format}
 }

@@ -181,6 +181,9 @@ func TestFaults(t *testing.T) {
 			`--offload "native": is a kernel data plane, which this version does not have; give --offload auto or --offload off`,
 		}},
 		{"offload not built either", []string{"--offload=generic"}, nil, []string{`--offload "generic": is a kernel data plane`}},
+		{"unauthenticated rate below nothing", []string{"--unauthenticated-rate=-1"}, nil, []string{
+			`--unauthenticated-rate "-1": is neither a whole number from 0 to 1000000000 nor auto;`,
+		}},
 		{"offload unknown", []string{"--offload=on"}, nil, []string{`--offload "on": is none of auto, off, native, generic;`}},
 		{"short lifetime", []string{"--allocation-lifetime-max=9m"}, nil, []string{`--allocation-lifetime-max "9m": is not a time from 10m to 24h`}},
 		{"short credentials", []string{"--credential-ttl=9s"}, nil, []string{`--credential-ttl "9s": is not a time from 10s to 24h`}},

@@ -175,25 +175,37 @@ func readKeys(s settings) ([]web.Key, error) {
 func (v *service) turnConfig(s settings) turnserver.Config {
 	_, httpPort := addrOf(v.listener)
 	return turnserver.Config{
-		Listen:         s.Listen,
-		Relays:         relays(s),
-		MinPort:        s.MinPort,
-		MaxPort:        s.MaxPort,
-		Realm:          v.config.Realm,
-		Credentials:    v.secrets,
-		Policy:         peerPolicy(v.config, s),
-		OwnPorts:       []uint16{httpPort},
-		Quota:          v.fitted.quota,
-		Streams:        v.fitted.streams,
-		MaxLifetime:    v.config.AllocationLifetimeMax,
-		KeepExpired:    !v.config.StrictExpiry,
-		DrainTimeout:   v.config.DrainTimeout,
-		LegacyChannels: v.config.LegacyChannels,
-		SelfUser:       v.selfUser,
-		Observe:        v.allocationSeen,
-		Refused:        v.refusalSeen,
-		Logger:         v.log.With("part", "turn"),
+		Listen:              s.Listen,
+		Relays:              relays(s),
+		MinPort:             s.MinPort,
+		MaxPort:             s.MaxPort,
+		Realm:               v.config.Realm,
+		Credentials:         v.secrets,
+		Policy:              peerPolicy(v.config, s),
+		OwnPorts:            []uint16{httpPort},
+		UnauthenticatedRate: unauthenticatedRate(v.config.UnauthenticatedRate),
+		Quota:               v.fitted.quota,
+		Streams:             v.fitted.streams,
+		MaxLifetime:         v.config.AllocationLifetimeMax,
+		KeepExpired:         !v.config.StrictExpiry,
+		DrainTimeout:        v.config.DrainTimeout,
+		LegacyChannels:      v.config.LegacyChannels,
+		SelfUser:            v.selfUser,
+		Observe:             v.allocationSeen,
+		Refused:             v.refusalSeen,
+		Logger:              v.log.With("part", "turn"),
 	}
+}
+
+// unauthenticatedRate is what the server calls a rate that may be left to it, or lifted.
+func unauthenticatedRate(configured *int) int {
+	switch {
+	case configured == nil:
+		return 0
+	case *configured == 0:
+		return -1
+	}
+	return *configured
 }
 
 func peerPolicy(c *loadedConfig, s settings) control.PolicyConfig {

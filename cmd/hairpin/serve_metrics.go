@@ -16,9 +16,9 @@ type collector struct {
 	turn *turnserver.Server
 	hub  *signaling.Hub
 
-	allocations, packets, bytes, dropped, refused, bindings *prometheus.Desc
-	connections, accepted, turnedAway, closed               *prometheus.Desc
-	rooms, members, sockets, messages, refusedMessages      *prometheus.Desc
+	allocations, packets, bytes, dropped, refused, bindings, withheld *prometheus.Desc
+	connections, accepted, turnedAway, closed                         *prometheus.Desc
+	rooms, members, sockets, messages, refusedMessages                *prometheus.Desc
 }
 
 func newCollector(turn *turnserver.Server, hub *signaling.Hub) *collector {
@@ -33,6 +33,7 @@ func newCollector(turn *turnserver.Server, hub *signaling.Hub) *collector {
 		dropped:     desc("dropped_packets_total", "Packets that were not relayed, by why.", "reason"),
 		refused:     desc("refused_requests_total", "STUN and TURN requests refused, by why. no-credentials is how every client begins.", "reason"),
 		bindings:    desc("bindings_total", "STUN Binding requests answered."),
+		withheld:    desc("withheld_answers_total", "Answers not sent to who proved nothing and asked too often, by whose budget was spent.", "reason"),
 
 		connections: desc("stream_connections", "Client connections over TCP that are open."),
 		accepted:    desc("stream_accepted_total", "Client connections over TCP accepted."),
@@ -73,6 +74,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		counter(c.refused, stats.Control.Refused[why], why.String())
 	}
 	counter(c.bindings, stats.Control.Bindings)
+	for _, why := range turnserver.AllWithheld() {
+		counter(c.withheld, stats.Withheld[why], why.String())
+	}
 	c.collectStreams(stats.Streams, counter, gauge)
 	c.collectSignaling(counter, gauge)
 }

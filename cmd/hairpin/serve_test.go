@@ -350,6 +350,7 @@ func checkMetrics(t *testing.T, s *served, login probe.Login) {
 		`(?m)^hairpin_allocations\{transport="tcp"\} 1$`,
 		`(?m)^hairpin_relayed_packets_total\{direction="to-peer",transport="tcp"\} [1-9]`,
 		`(?m)^hairpin_relayed_bytes_total\{direction="to-client",transport="udp"\} [1-9]`,
+		`(?m)^hairpin_withheld_answers_total\{reason="challenge-source"\} 0$`,
 		`(?m)^hairpin_refused_requests_total\{reason="no-credentials"\} [1-9]`,
 		`(?m)^hairpin_refused_requests_total\{reason="peer-denied-private"\} 0$`,
 		`(?m)^hairpin_dropped_packets_total\{reason="no-permission"\} 0$`,

@@ -141,7 +141,8 @@ func hairpin(t *testing.T) server {
 			cmd := s.pinned(cpu, binary, "serve",
 				"--listen", fmt.Sprintf("%v:%d", s.listenIP, turnPort), "--relay-address", s.relayIP.String(),
 				"--http", "127.0.0.1:0", "--secret-file", secrets, "--peer-profile", "lan", "--log-format", "json",
-				"--max-allocations", "0", "--max-allocations-per-user", "0", "--max-allocations-per-address", "0")
+				"--max-allocations", "0", "--max-allocations-per-user", "0", "--max-allocations-per-address", "0",
+				"--unauthenticated-rate", "0")
 			return runUntilReady(t, cmd)
 		},
 	}

@@ -45,7 +45,7 @@ func TestRateAndBurst(t *testing.T) {
 		"only a total":         {Config{Total: 20}, 10, 1000, 20 + 200 - 1},
 		"the total is less":    {Config{Rate: 10, Total: 5}, 10, 1000, 5 + 50 - 1},
 		"once a second":        {Config{Rate: 1}, 10, 100, 10},
-		"more than the clock":  {Config{Rate: 4e9, Burst: 1}, 1, 1000, 1000},
+		"more than the clock":  {Config{Rate: 1<<31 - 1, Burst: 1}, 1, 1000, 1000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := taken(table(t, c.Config), 1, 5*second, c.seconds, c.perSecond); got < c.want || got > c.want+1 {

@@ -18,6 +18,7 @@ func TestNothingAllocates(t *testing.T) {
 		_, _, _ = ParseChannelData(channelData)
 		_, _ = ParseSendIndication(send)
 		_, _, _ = PutDataIndication(buf, 64, 100, TransactionID{}, peers[1])
+		_, _ = Claim(send)
 		_ = AnswerBinding(buf, bind, peers[0])
 	})
 	if allocs != 0 {

@@ -19,11 +19,16 @@ func FuzzPacket(f *testing.F) {
 		p = bytes.Clone(p)[:len(p):len(p)]
 		checkChannelData(t, p)
 		checkSend(t, p)
+		username, sealed := Claim(p)
 		if !WellFormed(p) {
 			return
 		}
-		if err := stun.Decode(p, new(stun.Message)); err != nil {
+		m := new(stun.Message)
+		if err := stun.Decode(p, m); err != nil {
 			t.Fatalf("pion refuses what is well formed: %v", err)
+		}
+		if named, _ := m.Get(stun.AttrUsername); !sealed && !bytes.Equal(username, named) {
+			t.Fatalf("the username is %q, pion's %q", username, named)
 		}
 		if n := AnswerBinding(make([]byte, MaxBindingResponseLen), p, peers[0]); n > 2*len(p) {
 			t.Fatalf("%d bytes answer %d", n, len(p))

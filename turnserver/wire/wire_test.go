@@ -259,3 +259,37 @@ func TestAnswerBinding(t *testing.T) {
 		}
 	}
 }
+
+func TestClaim(t *testing.T) {
+	alice, bob := attr(stun.AttrUsername, []byte("alice")...), attr(stun.AttrUsername, []byte("bob")...)
+	seal, seal256 := attr(stun.AttrMessageIntegrity, make([]byte, 20)...), attr(0x001C, make([]byte, 32)...)
+	overrun := message(t, bindType, alice)
+	overrun[len(overrun)-9] = 0xFF
+	for name, c := range map[string]struct {
+		p        []byte
+		username string
+		sealed   bool
+	}{
+		"nothing":           {message(t, bindType), "", false},
+		"a name":            {message(t, bindType, alice), "alice", false},
+		"sealed":            {message(t, bindType, alice, seal), "alice", true},
+		"sealed by SHA-256": {message(t, bindType, alice, seal256), "alice", true},
+		"first name":        {message(t, bindType, alice, bob, seal), "alice", true},
+		"after the seal":    {message(t, bindType, seal, bob), "", true},
+		"overrun":           {overrun, "", false},
+		"cut off":           {message(t, bindType, alice, seal)[:24], "", false},
+		"one byte":          {[]byte{0}, "", false},
+	} {
+		username, sealed := Claim(c.p)
+		if string(username) != c.username || sealed != c.sealed {
+			t.Errorf("%s: %q, %v", name, username, sealed)
+		}
+	}
+	for p, want := range map[string]bool{
+		string(message(t, bindType)): true, string(message(t, sendType)): false, "\x00\x01": false,
+	} {
+		if IsBindingRequest([]byte(p)) != want {
+			t.Errorf("%x: not %v", p, want)
+		}
+	}
+}
