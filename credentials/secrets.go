@@ -1,6 +1,8 @@
 package credentials
 
 import (
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -136,6 +138,20 @@ func (s *Secrets) Mint(user string, ttl time.Duration, now time.Time) (Credentia
 		ExpiresAt: expires,
 		TTL:       ttl,
 	}, nil
+}
+
+// Derive returns a key of 32 bytes from each secret, newest first, for a purpose other than credentials
+// (HKDF-SHA256, RFC 5869). Keys of two purposes tell nothing of each other or of the secrets.
+func (s *Secrets) Derive(purpose string) [][]byte {
+	var keys [][]byte
+	for _, secret := range s.load() {
+		key, err := hkdf.Key(sha256.New, secret.key(), nil, purpose, sha256.Size)
+		if err != nil {
+			panic(err) // only for more bytes than there are
+		}
+		keys = append(keys, key)
+	}
+	return keys
 }
 
 // Verify reads a username and returns the passwords it could have. It proves nothing:

@@ -391,3 +391,31 @@ func TestMalformedCostsNoMemory(t *testing.T) {
 		}
 	}
 }
+
+// Derived keys are as many as the secrets, in their order, and differ by secret and by purpose.
+func TestDerive(t *testing.T) {
+	a, b := credentials.UnsafeSecret("north"), credentials.UnsafeSecret("south")
+	secrets, err := credentials.NewSecrets(a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, purpose := range []string{"one", "two"} {
+		for _, key := range secrets.Derive(purpose) {
+			if len(key) != 32 {
+				t.Errorf("a key of %d bytes", len(key))
+			}
+			seen[string(key)] = true
+		}
+	}
+	if len(seen) != 4 {
+		t.Errorf("%d different keys, want 4", len(seen))
+	}
+	first := string(secrets.Derive("one")[1])
+	if err := secrets.Rotate([]credentials.Secret{b}); err != nil {
+		t.Fatal(err)
+	}
+	if string(secrets.Derive("one")[0]) != first {
+		t.Error("a key changed with its place")
+	}
+}

@@ -46,13 +46,13 @@ func (s *Server) observe(e control.Event) {
 }
 
 // allocationEnded tells whoever waits for allocations to end, and closes the connection
-// of a client whose allocation lapsed: it has nothing to wait for.
+// of a client whose allocation lapsed or was revoked: it has nothing to wait for.
 func (s *Server) allocationEnded(e control.Event) {
 	select {
 	case s.ended <- struct{}{}:
 	default:
 	}
-	if conn, ok := e.Path.Frames.(*stream.Conn); ok && e.End == control.EndExpired {
+	if conn, ok := e.Path.Frames.(*stream.Conn); ok && (e.End == control.EndExpired || e.End == control.EndRevoked) {
 		conn.Close()
 	}
 }

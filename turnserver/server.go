@@ -230,6 +230,9 @@ func (s *Server) SetPolicy(c control.PolicyConfig) error {
 // SetQuota replaces the bounds for what is lent from now on.
 func (s *Server) SetQuota(q control.Quota) { s.control.SetQuota(q) }
 
+// Revoke ends a user's allocations and refuses its credentials that expire no later than until.
+func (s *Server) Revoke(user string, until time.Time) { s.control.Revoke(time.Now(), user, until) }
+
 // ownPeer says which ports of this host's relay addresses may be peers although they
 // are no relayed transport address: those of addresses the operator re-opened, the
 // server's own ports aside.

@@ -23,6 +23,7 @@ type End string
 const (
 	EndExpired    End = "expired"     // its lifetime passed without a refresh
 	EndRefresh    End = "refresh"     // the client gave it back
+	EndRevoked    End = "revoked"     // its user's credentials were taken back
 	EndClientGone End = "client-gone" // the client's connection ended
 	EndShutdown   End = "shutdown"    // the server stops
 )

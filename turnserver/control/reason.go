@@ -23,6 +23,7 @@ const (
 	Expired           // 401
 	ClockSkew         // 401, the credential expires later than any of ours may
 	WrongSecret       // 401, no secret of ours signed it
+	Revoked           // 401, the operator or a moderator took it back
 	StaleNonce        // 438
 	OtherUser         // 441, the allocation is another user's
 
@@ -74,6 +75,7 @@ var reasonCodes = [reasons]string{
 	Expired:                 "expired",
 	ClockSkew:               "clock-skew",
 	WrongSecret:             "wrong-secret",
+	Revoked:                 "revoked",
 	StaleNonce:              "stale-nonce",
 	OtherUser:               "other-user",
 	NoAllocation:            "no-allocation",

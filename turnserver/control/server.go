@@ -121,6 +121,7 @@ type Server struct {
 	reservations map[reservationToken]*reservation
 	reserved     map[string]int // reservations by user
 	answered     map[relay.FiveTuple]*answer
+	revoked      map[string]time.Time // users, and which credentials: those that expire no later
 	wheel        *wheel
 	events       []Event // to be told while mu is not held
 	telling      bool    // somebody does so
@@ -230,6 +231,9 @@ func (q *request) dispatch(handle func(*request) Reason) Reason {
 	s := q.server
 	s.mu.Lock()
 	defer s.unlock()
+	if reason := q.checkRevokedLocked(); reason != None {
+		return reason
+	}
 	return handle(q)
 }
 
