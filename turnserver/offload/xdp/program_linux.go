@@ -3,9 +3,16 @@
 package xdp
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
+	"github.com/cilium/ebpf/rlimit"
+
+	"hairpin/turnserver/limit"
 )
 
 // Supported says whether there is a program for this platform.
@@ -15,66 +22,163 @@ const Supported = true
 // the flow at a time; all else is safe for concurrent use, and nothing may be used
 // during or after Close.
 type Program struct {
-	program *ebpf.Program
+	objects  kernelObjects
+	records  []kernelRecord
+	lines    []kernelLine // two for each slot, by Direction
+	arrivals []uint64
+	mapped   [][]byte // what of these is to be unmapped
 }
 
 // Load loads the program, with no flows. Links to it are the caller's to make and to
-// end. It needs CAP_BPF and CAP_NET_ADMIN.
-func Load(c Config) (*Program, error) { return nil, ErrUnsupported }
+// end. It needs the capabilities that the package comment names.
+func Load(c Config) (*Program, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	// Before Linux 5.11 maps count as locked memory. Where that cannot be lifted it may
+	// still suffice, so the error that counts is the one below.
+	_ = rlimit.RemoveMemlock()
+	spec, err := specify(c)
+	if err != nil {
+		return nil, err
+	}
+	p := &Program{}
+	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
+		return nil, fmt.Errorf("load the XDP program: %w", err)
+	}
+	if err := p.mapAll(c); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// specify returns the program for this kernel, with maps of the sizes asked for.
+func specify(c Config) (*ebpf.CollectionSpec, error) {
+	spec, err := loadKernel()
+	if err != nil {
+		return nil, err
+	}
+	for name, entries := range map[string]int{
+		kernelMapFlows:    2 * c.Flows,
+		kernelMapRecords:  c.Flows,
+		kernelMapCounters: int(directions) * c.Flows,
+		kernelMapArrivals: limit.SlotsFor(c.Sources),
+	} {
+		spec.Maps[name].MaxEntries = uint32(entries)
+	}
+	if features.HaveProgramHelper(ebpf.XDP, asm.FnXdpGetBuffLen) == nil {
+		err = spec.Variables[kernelVarHasLengthHelper].Set(uint8(1))
+	}
+	return spec, err
+}
+
+// mapAll maps the arrays that both sides work on.
+func (p *Program) mapAll(c Config) error {
+	var err error
+	share := func(f func() error) {
+		if err == nil {
+			err = f()
+		}
+	}
+	share(func() (e error) { p.records, e = mapArray[kernelRecord](p, p.objects.Records, c.Flows); return })
+	share(func() (e error) {
+		p.lines, e = mapArray[kernelLine](p, p.objects.Counters, int(directions)*c.Flows)
+		return
+	})
+	share(func() (e error) {
+		p.arrivals, e = mapArray[uint64](p, p.objects.Arrivals, limit.SlotsFor(c.Sources))
+		return
+	})
+	return err
+}
 
 // XDP returns the program, to be attached.
-func (p *Program) XDP() *ebpf.Program { return p.program }
+func (p *Program) XDP() *ebpf.Program { return p.objects.Hairpin }
+
+// Slots returns the number of slots.
+func (p *Program) Slots() int { return len(p.records) }
 
 // Close unloads the program, once no interface has it any more.
-func (p *Program) Close() error { return nil }
+func (p *Program) Close() error { return errors.Join(p.unmap(), p.objects.Close()) }
 
-// Set puts a flow into a slot that has none, with no hops and no counts, and makes it
-// valid until expires: record first, then the peer's key, then the client's. On ErrFull,
-// or if another flow has one of its keys, the slot stays without one, and is to be left
-// alone as after [Program.Clear].
-func (p *Program) Set(slot uint32, f Flow, expires Time) error { return nil }
-
-// Renew gives a slot's flow a new lifetime; zero ends it at once. It is one store.
-func (p *Program) Renew(slot uint32, expires Time) {}
-
-// SetHop says how packets of a slot's flow go on; a hop with Limit zero withdraws it.
-// Towards a peer that is another client of this server it has no meaning.
-func (p *Program) SetHop(slot uint32, d Direction, h Hop) {}
-
-// Clear ends the flow in a slot and removes its keys. The slot may be set again after a
-// second; its counts stay until then, and may grow by the packets of that moment.
-func (p *Program) Clear(slot uint32) error { return nil }
-
-// Counts returns what a slot's flow has relayed in one direction.
-func (p *Program) Counts(slot uint32, d Direction) Counts { return Counts{} }
-
-// Totals returns for every reason how many frames ended with it since Load, and, if they
-// were relayed, the bytes of their payloads.
-func (p *Program) Totals() ([]Counts, error) { return make([]Counts, reasons), nil }
+// Totals returns for every [Reason] how many frames ended with it since Load, and, if
+// they were relayed, the bytes of their payloads.
+func (p *Program) Totals() ([]Counts, error) {
+	totals := make([]Counts, reasons)
+	var each []kernelCounts // by processor
+	for why := range totals {
+		if err := p.objects.Totals.Lookup(uint32(why), &each); err != nil {
+			return nil, fmt.Errorf("read the totals: %w", err)
+		}
+		for i := range each {
+			totals[why].Packets += each[i].Packets
+			totals[why].Bytes += each[i].Bytes
+		}
+	}
+	return totals, nil
+}
 
 // SetInterface makes an interface known, by its index, or changes what is known of it.
-func (p *Program) SetInterface(index int, i Interface) error { return nil }
+func (p *Program) SetInterface(index int, i Interface) error {
+	err := p.objects.Interfaces.Put(uint32(index), i.MAC.word()|uint64(i.Flags)<<macBits)
+	return whenFull("make an interface known", err)
+}
 
 // RemoveInterface makes every frame of an interface pass.
-func (p *Program) RemoveInterface(index int) error { return nil }
+func (p *Program) RemoveInterface(index int) error {
+	return whenGone("forget an interface", p.objects.Interfaces.Delete(uint32(index)))
+}
 
 // SetEgress says whether frames that came in elsewhere may leave by an interface. Its
 // driver must be able to transmit redirected frames.
-func (p *Program) SetEgress(index int, able bool) error { return nil }
+func (p *Program) SetEgress(index int, able bool) error {
+	if !able {
+		return whenGone("take an interface from those to leave by", p.objects.Egress.Delete(uint32(index)))
+	}
+	return whenFull("add an interface to leave by", p.objects.Egress.Put(uint32(index), uint32(index)))
+}
 
 // SetBinding says whether Binding requests to an address of this machine are answered.
 // It has an address and a port, neither zero.
-func (p *Program) SetBinding(at netip.AddrPort, answered bool) error { return nil }
+func (p *Program) SetBinding(at netip.AddrPort, answered bool) error {
+	key := kernelService{Local: words(at.Addr()), Port: network16(at.Port()), Six: isSix(at.Addr())}
+	if !answered {
+		return whenGone("stop answering Binding requests", p.objects.Services.Delete(&key))
+	}
+	return whenFull("answer Binding requests", p.objects.Services.Put(&key, uint8(1)))
+}
 
-// LimitSlots returns the memory of the rate limit of Binding requests, for the table of
-// user space to share; see package limit. It is valid until Close.
-func (p *Program) LimitSlots() []uint64 { return nil }
+// LimitSlots returns the memory of the rate limit of Binding requests, for a
+// [limit.Table] to share. It is valid until Close.
+func (p *Program) LimitSlots() []uint64 { return p.arrivals }
 
-// Clock returns the program's clock as it reads it: CLOCK_MONOTONIC of the machine, from
-// which that of this process differs in a time namespace.
-func (p *Program) Clock() (Time, error) { return 0, nil }
+// SetLimit says how Binding requests are limited: by the table that has the memory of
+// LimitSlots. Without it they are not. It is for the time before the program is attached.
+func (p *Program) SetLimit(l limit.Parameters) error {
+	value := kernelLimit{
+		Keys: l.Keys, Mask: l.Mask, Interval: l.Interval, Tolerance: l.Tolerance,
+		TotalInterval: l.TotalInterval, TotalTolerance: l.TotalTolerance,
+	}
+	if l.Mask >= uint64(len(p.arrivals)) {
+		return fmt.Errorf("xdp: a limit for more sources than the %d there is memory for", len(p.arrivals)-1)
+	}
+	return whenFull("limit Binding requests", p.objects.Limits.Put(uint32(0), &value))
+}
 
-// Run shows the program a frame as if it had come in by an interface, and returns the
-// verdict and the frame as it is then. Nothing is sent; counts count. The frame is at
-// least 14 bytes long.
-func (p *Program) Run(index int, frame []byte) (Action, []byte, error) { return Pass, frame, nil }
+// whenFull and whenGone say what was tried, and what the kernel's answer means then.
+func whenFull(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errTooBig):
+		return fmt.Errorf("%s: %w", what, ErrFull)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+func whenGone(what string, err error) error {
+	if err == nil || errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

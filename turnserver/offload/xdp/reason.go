@@ -16,6 +16,7 @@ const (
 	// Frames that are dropped.
 
 	BindingLimited // a Binding request of a source, or in a moment, that had too many
+	Broken         // what cannot be, after the frame had changed
 
 	// Frames that pass, not being the program's business.
 
@@ -29,7 +30,7 @@ const (
 	Options      // an IPv4 header with options
 	Fragment     // part of a datagram
 	Length       // lengths that disagree, padding after the packet included
-	Checksum     // a zero UDP checksum where one is needed, or a wrong one
+	Checksum     // a wrong one, or none where one is needed
 	ChecksumLeft // a checksum left to a device that would put it in the wrong place
 	Merged       // it may have been several datagrams
 
@@ -49,7 +50,7 @@ const (
 
 var reasonCodes = [reasons]string{
 	"to-peer", "to-client", "hairpin", "binding",
-	"binding-limited",
+	"binding-limited", "broken",
 	"unconfigured", "foreign-mac", "not-udp", "no-flow",
 	"options", "fragment", "length", "checksum", "checksum-left", "merged",
 	"stale", "expired", "hairpin-wire", "hairpin-miss", "no-hop", "too-long", "no-egress", "no-headroom",

@@ -2,24 +2,46 @@ package xdp
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+
+	"hairpin/turnserver/limit"
 )
 
 // ErrUnsupported says that there is no program for this platform.
 var ErrUnsupported = errors.New("xdp: not supported on this platform")
 
-// ErrFull says that the maps hold as many flows as they can.
-var ErrFull = errors.New("xdp: no room for another flow")
+// ErrTaken says that another flow has the same packets, on one side or the other.
+var ErrTaken = errors.New("xdp: the flow's packets are another's")
+
+// ErrFull says that the maps hold as many flows, interfaces or addresses as they can.
+var ErrFull = errors.New("xdp: the map is full")
 
 // Config says how large the program's maps are.
 type Config struct {
 	// Flows is how many flows there can be at once, and the number of slots. It is at
-	// least 1; each takes about 600 bytes of the kernel's memory.
+	// least 1; each takes about half a kilobyte of the kernel's memory.
 	Flows int
 
 	// Sources is how many sources the rate limit of Binding requests tells apart, a
-	// power of two.
+	// power of two; zero means [limit.DefaultSources].
 	Sources int
+}
+
+// maxFlows keeps slots and sizes within what the kernel's maps can have.
+const maxFlows = 1 << 22
+
+func (c *Config) validate() error {
+	if c.Sources == 0 {
+		c.Sources = limit.DefaultSources
+	}
+	switch {
+	case c.Flows < 1 || c.Flows > maxFlows:
+		return fmt.Errorf("xdp: %d flows: not between 1 and %d", c.Flows, maxFlows)
+	case c.Sources < 1 || c.Sources > maxFlows || c.Sources&(c.Sources-1) != 0:
+		return fmt.Errorf("xdp: %d sources: not a power of two up to %d", c.Sources, maxFlows)
+	}
+	return nil
 }
 
 // Time is a point in time on CLOCK_MONOTONIC, in nanoseconds.

@@ -30,6 +30,7 @@ enum record_flags {
 	CLIENT_IS_6 = 1 << 0, /* and so is the server's address */
 	PEER_IS_6 = 1 << 1,   /* and so is the relayed address */
 	PEER_IS_CLIENT = 1 << 2,
+	HAS_KEYS = 1 << 15, /* user space's own note */
 };
 
 /* All it takes to relay a flow both ways, on two cache lines. */

@@ -75,6 +75,16 @@ static inline enum reason check_peer(const struct key *key, const struct record 
 	return key->six == !!(r->flags & PEER_IS_6) ? FINE : STALE;
 }
 
+/* Takes a hop that user space may be changing: it withdraws the first word meanwhile. */
+static inline void take_hop(struct onward *o, const __u64 *hop, const __u64 *source, const __u32 *interface)
+{
+	o->hop = *(volatile __u64 *)hop;
+	o->hop_source = *(volatile __u64 *)source;
+	o->interface = *(volatile __u32 *)interface;
+	if (*(volatile __u64 *)hop != o->hop)
+		o->hop = 0;
+}
+
 static inline void to_peer(struct onward *o, const struct record *r)
 {
 	o->six = !!(r->flags & PEER_IS_6);
@@ -83,9 +93,7 @@ static inline void to_peer(struct onward *o, const struct record *r)
 	o->source_port = r->relayed_port;
 	o->destination_port = r->peer_port;
 	o->channel = 0;
-	o->hop = *(volatile __u64 *)&r->peer_hop;
-	o->hop_source = *(volatile __u64 *)&r->peer_source;
-	o->interface = *(volatile __u32 *)&r->peer_interface;
+	take_hop(o, &r->peer_hop, &r->peer_source, &r->peer_interface);
 }
 
 static inline void to_client(struct onward *o, const struct record *r)
@@ -96,9 +104,7 @@ static inline void to_client(struct onward *o, const struct record *r)
 	o->source_port = r->server_port;
 	o->destination_port = r->client_port;
 	o->channel = r->channel;
-	o->hop = *(volatile __u64 *)&r->client_hop;
-	o->hop_source = *(volatile __u64 *)&r->client_source;
-	o->interface = *(volatile __u32 *)&r->client_interface;
+	take_hop(o, &r->client_hop, &r->client_source, &r->client_interface);
 }
 
 /*
