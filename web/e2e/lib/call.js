@@ -9,10 +9,10 @@ import { openPage, waitUntil } from './page.js'
  * @param {import('node:test').TestContext} t at whose end it is closed
  * @param {import('./browser.js').Browser} browser
  * @param {string} origin
- * @param {Record<string, string>} parameters of the page's address
+ * @param {Record<string, string>} parameters of the page's address; the token's place is behind its `#`
  */
-export function openCall(t, browser, origin, parameters) {
-  return openPage(t, browser, `${origin}/?${new URLSearchParams(parameters)}`)
+export function openCall(t, browser, origin, { token, ...parameters }) {
+  return openPage(t, browser, `${origin}/?${new URLSearchParams(parameters)}${token ? `#${new URLSearchParams({ token })}` : ''}`)
 }
 
 /**
@@ -38,7 +38,7 @@ export async function waitForVideo(page) {
     page,
     'more pictures and more sound',
     async (frames, packets) => {
-      const { inbound } = await globalThis.kept.read()
+      const { inbound } = await kept.read()
       const video = inbound.find(({ kind }) => kind === 'video')
       const audio = inbound.find(({ kind }) => kind === 'audio')
       return video?.framesDecoded > frames + 5 && audio?.packetsReceived > packets
@@ -49,31 +49,22 @@ export async function waitForVideo(page) {
 }
 
 /**
- * Waits until the page shows so many others, and their pictures and sounds keep coming.
+ * Waits until the page shows so many others, and the pictures and sounds of each keep coming.
  *
  * @param {Page} page
  * @param {number} [others]
  */
 export async function waitForOthers(page, others = 1) {
-  await waitUntil(page, `pictures of ${others} others`, async (count) => {
+  await waitUntil(page, `pictures and sound of ${others} others`, async (count) => {
     const videos = [...document.querySelectorAll('video[data-member]')]
-    return videos.length === count && (await globalThis.kept.links()).length === count &&
-      videos.every((video) => video instanceof HTMLVideoElement && video.videoWidth > 0)
+    const before = await kept.links()
+    if (videos.length !== count || before.length !== count) return false
+    if (!videos.every((video) => video instanceof HTMLVideoElement && video.videoWidth > 0)) return false
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    const now = await kept.links()
+    return now.length === count &&
+      now.every(({ frames, packets }, i) => frames > before[i].frames + 1 && packets > before[i].packets)
   }, others)
-  await waitForMore(page)
-}
-
-/**
- * Waits until more pictures and more sound of everybody have come than had when this was called.
- *
- * @param {Page} page
- */
-export async function waitForMore(page) {
-  const before = await links(page)
-  await waitUntil(page, 'more pictures and more sound of everybody', async (old) => {
-    const now = await globalThis.kept.links()
-    return now.length === old.length && now.every(({ frames, packets }, i) => frames > old[i].frames + 5 && packets > old[i].packets)
-  }, before)
 }
 
 /**
@@ -81,12 +72,12 @@ export async function waitForMore(page) {
  * @returns {Promise<Link[]>}
  */
 export function links(page) {
-  return page.evaluate(() => globalThis.kept.links())
+  return page.evaluate(() => kept.links())
 }
 
 /** @param {Page} page */
 async function received(page) {
-  const { inbound } = await page.evaluate(() => globalThis.kept.read())
+  const { inbound } = await page.evaluate(() => kept.read())
   return {
     framesDecoded: Number(inbound.find(({ kind }) => kind === 'video')?.framesDecoded ?? 0),
     audioPackets: Number(inbound.find(({ kind }) => kind === 'audio')?.packetsReceived ?? 0),
@@ -99,7 +90,7 @@ async function received(page) {
  * @param {Page} page
  */
 export async function selectedPair(page) {
-  const { local, remote } = await page.evaluate(() => globalThis.kept.read())
+  const { local, remote } = await page.evaluate(() => kept.read())
   return { local: local?.candidateType, remote: remote?.candidateType, relayProtocol: local?.relayProtocol }
 }
 

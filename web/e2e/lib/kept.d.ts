@@ -6,6 +6,8 @@ interface Kept {
   read(): Promise<{ inbound: any[]; local: any; remote: any }>
   /** One for each peer connection that is connected, in the order they were made. */
   links(): Promise<Link[]>
+  /** From now until stop: the longest time, in milliseconds, in which no picture came from anybody. */
+  watchGap(): { longest: number; stop(): void }
 }
 
 /** What a peer connection receives, and by which path; counts are since it was made. */

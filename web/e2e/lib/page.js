@@ -75,7 +75,7 @@ async function describe(page) {
 /** Runs in the page, before anything of it does. */
 function watchConnections() {
   /** @type {Kept} */
-  const kept = { connections: [], sockets: [], read: () => look(kept.connections.at(-1)), links }
+  const kept = { connections: [], sockets: [], read: () => look(kept.connections.at(-1)), links, watchGap }
   /** @param {RTCPeerConnection} [connection] */
   async function look(connection) {
     const report = (await connection?.getStats()) ?? new Map()
@@ -104,6 +104,16 @@ function watchConnections() {
         port: local?.port ?? 0,
       }
     }))
+  }
+  function watchGap() {
+    const watch = { longest: 0, stop: () => clearInterval(timer) }
+    let [frames, since] = [-1, performance.now()]
+    const timer = setInterval(async () => {
+      const now = (await links()).reduce((sum, link) => sum + link.frames, 0)
+      if (now !== frames) [frames, since] = [now, performance.now()]
+      watch.longest = Math.max(watch.longest, performance.now() - since)
+    }, 100)
+    return watch
   }
   Object.assign(globalThis, {
     kept,
