@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -32,10 +31,10 @@ type CertificateDetails struct {
 
 // certificate judges what the server showed in the handshake.
 func (p *prober) certificate(context.Context) Step {
-	if len(p.tls.PeerCertificates) == 0 {
+	if len(p.secured.certificates) == 0 {
 		return fault("certificate-missing", nil, "the server showed no certificate")
 	}
-	leaf := p.tls.PeerCertificates[0]
+	leaf := p.secured.certificates[0]
 	now := p.o.Now()
 	d := CertificateDetails{
 		Subject:   leaf.Subject.String(),
@@ -44,15 +43,15 @@ func (p *prober) certificate(context.Context) Step {
 		NotBefore: leaf.NotBefore.UTC(),
 		NotAfter:  leaf.NotAfter.UTC(),
 		DaysLeft:  int(leaf.NotAfter.Sub(now).Hours() / 24),
-		Chain:     len(p.tls.PeerCertificates),
+		Chain:     len(p.secured.certificates),
 		NameMatch: leaf.VerifyHostname(p.uri.Host) == nil,
-		Version:   tls.VersionName(p.tls.Version),
-		Cipher:    tls.CipherSuiteName(p.tls.CipherSuite),
-		ALPN:      p.tls.NegotiatedProtocol,
+		Version:   p.secured.version,
+		Cipher:    p.secured.cipher,
+		ALPN:      p.secured.alpn,
 	}
 	// Trust is judged at a time at which the certificate is valid: that it has expired
 	// is said in its own words.
-	err := verify(p.tls.PeerCertificates, p.o.Roots, latest(leaf.NotBefore, earliest(now, leaf.NotAfter)))
+	err := verify(p.secured.certificates, p.o.Roots, latest(leaf.NotBefore, earliest(now, leaf.NotAfter)))
 	d.Trusted = err == nil
 	return p.judgeCertificate(d, now, err)
 }
@@ -75,7 +74,7 @@ func (p *prober) judgeCertificate(d CertificateDetails, now time.Time, untrusted
 	case untrusted != nil:
 		return fault("certificate-untrusted", d, "is not trusted: %v", untrusted).
 			hint("browsers refuse it too, unless its root is installed; --ca-file names a root of your own")
-	case p.tls.Version < tls.VersionTLS12:
+	case p.secured.old:
 		return fault("tls-old", d, "is good, but the server speaks no better than %s", d.Version)
 	case d.DaysLeft < warnDays:
 		return fault("certificate-ends-soon", d, "ends in %s, on %s", counted(d.DaysLeft, "day"), day(d.NotAfter)).

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,10 +46,13 @@ func tryCoturn(t *testing.T, program string, port int, args []string) (at string
 	t.Helper()
 	dir := t.TempDir()
 	all := append([]string{
-		"-n", "--no-cli", "--no-tls", "--no-dtls", "--log-file", "stdout", "--simple-log", "--realm", "coturn",
+		"-n", "--no-cli", "--log-file", "stdout", "--simple-log", "--realm", "coturn",
 		"--listening-ip", "127.0.0.1", "--relay-ip", "127.0.0.1", "--listening-port", strconv.Itoa(port),
 		"--pidfile", filepath.Join(dir, "pid"), "--userdb", filepath.Join(dir, "db"),
 	}, args...)
+	if !slices.Contains(args, "--cert") {
+		all = append(all, "--no-tls", "--no-dtls")
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program, all...)
 	if err := cmd.Start(); err != nil {

@@ -40,7 +40,7 @@
 //
 //	dns             dns-not-found, dns-failed
 //	reachability    silent, refused, no-route, closed, not-stun, tls-failed, address-dead,
-//	                flood, dtls
+//	                flood
 //	certificate     certificate-missing, -expired, -not-yet-valid, -name, -chain,
 //	                -untrusted, -ends-soon; tls-old
 //	binding         binding-silent, -refused, -needs-credentials, -old, -empty,

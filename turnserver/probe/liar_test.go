@@ -423,6 +423,4 @@ func TestTLSWhereThereIsNone(t *testing.T) {
 	r := run(t, "turns:"+s.Addrs().TCP[0].String(), probe.Options{Wait: impatient})
 	wantStep(t, r, probe.StepReachability, probe.Fault, "tls-failed")
 	wantStep(t, r, probe.StepCertificate, probe.Skipped, "needs")
-	dtls := run(t, "turns:"+s.Addrs().UDP[0].String()+"?transport=udp", probe.Options{Wait: impatient})
-	wantStep(t, dtls, probe.StepReachability, probe.Unknown, "dtls")
 }

@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+
+	"github.com/pion/dtls/v3"
 )
 
 const (
@@ -38,10 +40,13 @@ type path interface {
 	close()
 }
 
-// A garbageError is a stream that holds something other than STUN and ChannelData.
-type garbageError struct{ begin []byte }
+// A garbageError is a path that holds something other than the protocol it is for.
+type garbageError struct {
+	protocol string // STUN, which here means ChannelData too, or DTLS
+	begin    []byte
+}
 
-func (e *garbageError) Error() string { return "not STUN: " + quoteBytes(e.begin) }
+func (e *garbageError) Error() string { return "not " + e.protocol + ": " + quoteBytes(e.begin) }
 
 // isOurChannel reports whether ChannelData begins here. Anything else than the channel
 // that is bound is not meant for us: "HTTP" would be one.
@@ -57,7 +62,7 @@ func quoteBytes(b []byte) string {
 	return fmt.Sprintf("%q", b)
 }
 
-// datagrams is a path over UDP. The socket is connected, so that only the server's
+// datagrams is a path over UDP or DTLS. The socket is connected, so that only the server's
 // packets come in, and the kernel tells when its port is closed.
 type datagrams struct{ net.Conn }
 
@@ -104,7 +109,7 @@ func (s stream) receive(buf []byte) (int, error) {
 	default:
 		more := min(s.in.Buffered(), maxShown)
 		_, _ = io.ReadFull(s.in, buf[channelLen:channelLen+more]) // all of it is buffered
-		return 0, &garbageError{append([]byte(nil), buf[:channelLen+more]...)}
+		return 0, &garbageError{"STUN", append([]byte(nil), buf[:channelLen+more]...)}
 	}
 	if _, err := io.ReadFull(s.in, buf[channelLen:n]); err != nil {
 		return 0, err
@@ -113,53 +118,36 @@ func (s stream) receive(buf []byte) (int, error) {
 	return n, err
 }
 
-// dial opens a path to an address of the server. The TLS state is nil where none is
-// spoken.
-func dial(ctx context.Context, u URI, at netip.AddrPort, o Options) (path, *tls.ConnectionState, error) {
+// dial opens a path to an address of the server. What was secured is nil where neither
+// TLS nor DTLS is spoken.
+func dial(ctx context.Context, u URI, at netip.AddrPort, o Options) (path, *secured, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.Wait)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, u.Transport, at.String())
 	switch {
 	case err != nil:
 		return nil, nil, err
-	case !u.stream():
-		return datagrams{conn}, nil, nil
-	case !u.Secure():
+	case !u.Secure() && u.stream():
 		return newStream(conn), nil, nil
+	case !u.Secure():
+		return datagrams{conn}, nil, nil
 	}
-	secure, err := handshake(ctx, conn, u)
+	var way path
+	var state *secured
+	if u.stream() {
+		var secure *tls.Conn
+		secure, state, err = speakTLS(ctx, conn, u)
+		way = newStream(secure)
+	} else {
+		var secure *dtls.Conn
+		secure, state, err = speakDTLS(ctx, conn, u)
+		way = datagrams{secure}
+	}
 	if err != nil {
 		_ = conn.Close()
-		return nil, nil, &handshakeError{err}
+		return nil, nil, err
 	}
-	state := secure.ConnectionState()
-	return newStream(secure), &state, nil
-}
-
-// A handshakeError is a TLS handshake that failed over a connection that was made.
-type handshakeError struct{ err error }
-
-func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error() }
-func (e *handshakeError) Unwrap() error { return e.err }
-
-// handshake speaks TLS. It takes any certificate: what is wrong with it is a result,
-// and nothing secret but the proof of a credential goes through a probe's connection.
-func handshake(ctx context.Context, conn net.Conn, u URI) (*tls.Conn, error) {
-	secure := tls.Client(conn, &tls.Config{
-		ServerName:         u.Host,
-		NextProtos:         []string{alpn(u)},
-		InsecureSkipVerify: true, // #nosec: certificate.go verifies, and says what is wrong
-		MinVersion:         tls.VersionTLS10,
-	})
-	return secure, secure.HandshakeContext(ctx)
-}
-
-// alpn returns the protocol that clients name in the handshake (RFC 7443 §3).
-func alpn(u URI) string {
-	if u.Relays() {
-		return "stun.turn"
-	}
-	return "stun.nat-discovery"
+	return way, state, nil
 }
 
 // isRefused reports whether a port is closed.

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -24,13 +23,13 @@ type DNSDetails struct {
 type AddressDetails struct {
 	Address   netip.AddrPort `json:"address"`
 	Answers   bool           `json:"answers"`
-	Connected bool           `json:"connected"` // TCP connects, whatever then happens
+	Connected bool           `json:"connected"` // TCP or DTLS connects, whatever then happens
 	AnswerMS  float64        `json:"answerMs,omitempty"`
 	Reason    string         `json:"reason,omitempty"`
 	Words     string         `json:"words,omitempty"`
 	Strays    int64          `json:"strays,omitempty"` // packets that answered nothing
 
-	tls *tls.ConnectionState
+	secured *secured
 }
 
 // resolve finds all addresses, as browsers do: they do not ask for SRV records.
@@ -81,10 +80,6 @@ func joined(all []netip.AddrPort) string {
 // reach tries every address at once and takes the first in the order of the resolver
 // that answers.
 func (p *prober) reach(ctx context.Context) Step {
-	if p.uri.Secure() && !p.uri.stream() {
-		p.reached = true // nothing was found to be wrong
-		return unknown("dtls", nil, "TURN over DTLS is not spoken here").hint("probe the same server with ?transport=tcp")
-	}
 	all := make([]AddressDetails, len(p.addresses))
 	var tries sync.WaitGroup
 	for i, at := range p.addresses {
@@ -109,7 +104,7 @@ func (p *prober) judgeReach(all []AddressDetails) Step {
 	if best == nil {
 		return fault(dead.Reason, all, "%s %s", dead.Address, dead.Words).hint("%s", p.hintDead(dead.Reason))
 	}
-	p.at, p.tls, p.result.Server = best.Address, best.tls, best.Address.String()
+	p.at, p.secured, p.result.Server = best.Address, best.secured, best.Address.String()
 	switch {
 	case best.Strays > maxStrays:
 		return fault("flood", all, "%s answers, and sent %d packets that nobody asked for", best.Address, best.Strays)
@@ -131,7 +126,7 @@ func (p *prober) hintDead(reason string) string {
 	case "refused":
 		return "a host is there, but nothing listens on this " + port
 	case "tls-failed":
-		return "is this a port for TLS?"
+		return "is this a port for TLS over " + strings.ToUpper(p.uri.Transport) + "?"
 	case "not-stun", "closed":
 		return "something other than a STUN server listens there, or a proxy stands in between"
 	}
@@ -146,11 +141,12 @@ func (p *prober) tryAddress(ctx context.Context, at netip.AddrPort) AddressDetai
 	way, state, err := dial(ctx, p.uri, at, p.o)
 	if err != nil {
 		var failed *handshakeError
-		d.Connected = errors.As(err, &failed)
+		var garbage *garbageError
+		d.Connected = errors.As(err, &failed) || errors.As(err, &garbage)
 		d.Reason, d.Words = describe(err)
 		return d
 	}
-	d.tls, d.Connected = state, p.uri.stream()
+	d.secured, d.Connected = state, p.uri.stream() || p.uri.Secure()
 	c := newClient(way, p.o.Wait)
 	defer c.close()
 	ctx, cancel := context.WithCancel(ctx)
@@ -204,9 +200,9 @@ func describe(err error) (reason, words string) {
 	case errors.Is(err, context.Canceled):
 		return ReasonInterrupted, "was not waited for"
 	case errors.As(err, &handshake):
-		return "tls-failed", "does not speak TLS: " + handshake.err.Error()
+		return "tls-failed", "does not speak " + handshake.protocol + " as it should: " + handshake.err.Error()
 	case errors.As(err, &garbage):
-		return "not-stun", "does not speak STUN: " + quoteBytes(garbage.begin)
+		return "not-stun", "does not speak " + garbage.protocol + ": " + quoteBytes(garbage.begin)
 	case errors.Is(err, errSilent), errors.As(err, &timeout) && timeout.Timeout():
 		return "silent", "does not answer"
 	case errors.Is(err, errClosed), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

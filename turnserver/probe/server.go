@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net"
@@ -82,7 +81,7 @@ type prober struct {
 	addresses []netip.AddrPort // of the server
 	at        netip.AddrPort   // the one that is probed
 	reached   bool             // something is there
-	tls       *tls.ConnectionState
+	secured   *secured
 
 	login      *Login // what the server let in
 	a          *client
@@ -161,7 +160,7 @@ func missing(there bool, what string) string {
 }
 
 func (p *prober) noAddress() string    { return missing(len(p.addresses) > 0, "an address") }
-func (p *prober) noTLS() string        { return missing(p.tls != nil, "a TLS connection") }
+func (p *prober) noTLS() string        { return missing(p.secured != nil, "a connection with TLS or DTLS") }
 func (p *prober) noServer() string     { return missing(p.at.IsValid(), "a server that answers") }
 func (p *prober) noAllocation() string { return missing(p.allocated != nil, "an allocation") }
 func (p *prober) noPeer() string       { return missing(p.far != nil, "a peer with a permission") }
