@@ -32,7 +32,7 @@ var own = map[string][]string{
 	"turnserver/offload/xdp": {"turnserver/limit"},
 	"turnserver/nat":         {"turnserver/wire"},
 	"turnserver/probe":       {"turnserver/nat", "turnserver/udp"},
-	"turnserver/bench":       {"turnserver/udp", "turnserver/wire"},
+	"turnserver/bench":       {"turnserver/stream", "turnserver/udp", "turnserver/wire"},
 	"signaling":              {},
 	"signaling/jointoken":    {},
 	"web":                    {"credentials", "web/selftest"},

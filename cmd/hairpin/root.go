@@ -37,6 +37,7 @@ func verbs() []func(deps) *cobra.Command {
 		newServe,
 		newCredentials,
 		newProbe,
+		newBench,
 		newVersion,
 	}
 }

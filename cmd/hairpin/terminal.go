@@ -32,6 +32,13 @@ func (p *progress) waiting(subject, words string) {
 	}
 }
 
+// saying shows words as they are.
+func (p *progress) saying(subject, words string) {
+	if p.show {
+		fmt.Fprintf(p.w, clearLine+"%s: %s", oneLine(subject), oneLine(words))
+	}
+}
+
 func (p *progress) clear() {
 	if p.show {
 		fmt.Fprint(p.w, clearLine)

@@ -37,9 +37,9 @@ type account struct {
 	username, password string
 }
 
-func newClient(f *Fleet, conn *udp.Conn, a account) *client {
+func newClient(f *Fleet, a account) *client {
 	c := &client{account: a, transactions: newTransactions()}
-	c.receiver = receiver{fleet: f, conn: conn, client: c}
+	c.receiver = receiver{fleet: f, client: c}
 	return c
 }
 
@@ -109,7 +109,7 @@ func (c *client) request(ctx context.Context, w *udp.Writer, method stun.Method,
 		}
 		err = c.takeChallenge(answer)
 		if err == nil && attempt == authAttempts {
-			err = errRejected
+			err = ErrRejected
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", method, err)
@@ -117,13 +117,22 @@ func (c *client) request(ctx context.Context, w *udp.Writer, method stun.Method,
 	}
 }
 
-var (
-	errRejected = errors.New("the server does not accept the credentials")
+// A Refusal is an error response.
+type Refusal struct {
+	Code   int    // RFC 8489 §14.8, RFC 8656 §19
+	Reason string // the server's words
+}
 
-	// errMismatch says that the server has an allocation of this client's transport
-	// address already, or has had one lately (RFC 8656 §7.2).
-	errMismatch = errors.New("437 Allocation Mismatch")
-)
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("the server refuses: %d %s", r.Code, strconv.QuoteToGraphic(r.Reason))
+}
+
+// ErrRejected says that the server does not accept the username or the password.
+var ErrRejected = errors.New("the server does not accept the credentials")
+
+// errMismatch says that the server has an allocation of this client's transport
+// address already, or has had one lately (RFC 8656 §7.2).
+var errMismatch = errors.New("437 Allocation Mismatch")
 
 // takeChallenge takes realm and nonce from an error response that asks for credentials
 // or for a fresh nonce. For any other it returns an error.
@@ -136,9 +145,9 @@ func (c *client) takeChallenge(answer *stun.Message) error {
 	case code.Code == stun.CodeAllocMismatch:
 		return errMismatch
 	case code.Code == stun.CodeUnauthorized && c.nonce != nil:
-		return errRejected
+		return ErrRejected
 	case code.Code != stun.CodeUnauthorized && code.Code != stun.CodeStaleNonce:
-		return fmt.Errorf("the server refuses: %d %s", code.Code, strconv.QuoteToGraphic(string(code.Reason)))
+		return &Refusal{int(code.Code), string(code.Reason)}
 	}
 	var nonce stun.Nonce
 	var realm stun.Realm

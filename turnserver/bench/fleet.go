@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -19,6 +20,12 @@ type Config struct {
 	Server             netip.AddrPort
 	Username, Password string
 
+	Transport Transport   // UDP by default
+	TLS       *tls.Config // for TLS
+
+	// NoAllocations is for Binding requests alone, which need no username either.
+	NoAllocations bool
+
 	Clients int // allocations; 100 by default
 	Peers   int // clients share them evenly; 1 by default
 
@@ -29,14 +36,34 @@ type Config struct {
 	// ListenClient and ListenPeer open a client's and a peer's socket. By default
 	// they take any port of the address that this machine reaches the server from.
 	ListenClient, ListenPeer func(udp.Options) (*udp.Conn, error)
+
+	// Dial connects a client over TCP, by default to Server.
+	Dial func(context.Context) (net.Conn, error)
+
+	// Sink, if there is one, takes most of what clients on UDP and peers receive. Who
+	// made it closes it, after the fleet.
+	Sink *Sink
 }
 
 func (c Config) withDefaults() (Config, error) {
-	if !c.Server.IsValid() || c.Username == "" || c.Password == "" {
-		return c, errors.New("the server's address, a username and a password are needed")
+	if c.Transport == "" {
+		c.Transport = UDP
 	}
-	if c.Clients < 0 || c.Peers < 0 || c.Handshakes < 0 {
+	switch {
+	case !c.Server.IsValid():
+		return c, errors.New("the server's address is needed")
+	case !c.NoAllocations && (c.Username == "" || c.Password == ""):
+		return c, errors.New("a username and a password are needed")
+	case c.Clients < 0 || c.Peers < 0 || c.Handshakes < 0:
 		return c, errors.New("the number of clients, peers or handshakes is negative")
+	case c.Transport != UDP && c.Transport != TCP && c.Transport != TLS:
+		return c, fmt.Errorf("there is no transport %q", c.Transport)
+	case c.Transport == TLS && c.TLS == nil:
+		return c, errors.New("what to expect of the server's certificate is needed")
+	}
+	if c.Dial == nil {
+		to := c.Server.String()
+		c.Dial = func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", to) }
 	}
 	c.Clients, c.Peers, c.Handshakes = orDefault(c.Clients, 100), orDefault(c.Peers, 1), orDefault(c.Handshakes, 64)
 	if c.ListenClient != nil && c.ListenPeer != nil {
@@ -68,7 +95,7 @@ func localAddress(server netip.AddrPort) (netip.Addr, error) {
 	// Connecting a UDP socket looks up the route and sends nothing.
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))
 	if err != nil {
-		return netip.Addr{}, err
+		return netip.Addr{}, unreachable{err}
 	}
 	defer conn.Close()
 	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), nil
@@ -83,12 +110,15 @@ type Fleet struct {
 	peers   []*receiver
 	batches *batches
 	serving sync.WaitGroup
-	runs    uint32
+	run     uint32 // number of the last run
 
-	// tally is that of the run under way, nil between runs.
-	tally atomic.Pointer[tally]
+	// tally is that of the run under way, nil between runs; sending is that of the last.
+	tally   atomic.Pointer[tally]
+	sending atomic.Pointer[sender]
 
-	took time.Duration // to make all allocations, from the first request to the last answer
+	took       time.Duration // to make all allocations, from the first request to the last answer
+	allocating Histogram     // how long each took, connection, handshakes and challenge included
+	made       atomic.Int64  // allocations so far
 }
 
 // The kernel's buffers for what arrives, in bytes: for a peer, which hears many
@@ -101,15 +131,24 @@ const (
 // Establish opens the sockets and makes all allocations. Every client has its own
 // socket, so many need as many file descriptors. On an error nothing remains open.
 func Establish(ctx context.Context, config Config) (*Fleet, error) {
+	f, err := newFleet(config)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.allocate(ctx); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// newFleet opens the sockets of a fleet that has no allocations yet.
+func newFleet(config Config) (*Fleet, error) {
 	config, err := config.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	f := &Fleet{config: config, epoch: time.Now(), batches: newBatches()}
+	f := &Fleet{config: config, epoch: time.Now(), batches: newBatches(), run: firstRun()}
 	if err := f.open(); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	if err := f.allocate(ctx); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
@@ -122,7 +161,7 @@ func (f *Fleet) open() error {
 		if err != nil {
 			return fmt.Errorf("peer: %w", err)
 		}
-		p := &receiver{fleet: f, conn: conn}
+		p := &receiver{fleet: f, conn: datagrams{conn}}
 		f.peers = append(f.peers, p)
 		f.serve(p)
 	}
@@ -136,19 +175,40 @@ func (f *Fleet) open() error {
 	return nil
 }
 
-// newClient opens a client's socket and begins to read it.
+// newClient opens a client's socket and begins to read it. What needs a connection gets
+// it later, many at a time.
 func (f *Fleet) newClient() (*client, error) {
+	c := newClient(f, account{f.config.Server, f.config.Username, f.config.Password})
+	if f.config.Transport != UDP {
+		c.conn = closed{}
+		return c, nil
+	}
 	conn, err := f.config.ListenClient(udp.Options{ReceiveBuffer: clientBuffer})
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	c := newClient(f, conn, account{f.config.Server, f.config.Username, f.config.Password})
+	c.conn = datagrams{conn}
 	f.serve(&c.receiver)
 	return c, nil
 }
 
+// connect gives client i its connection, where it needs one.
+func (f *Fleet) connect(ctx context.Context, i int) error {
+	if f.config.Transport == UDP {
+		return nil
+	}
+	conn, err := f.config.dial(ctx)
+	if err != nil {
+		return err
+	}
+	c := f.clients[i]
+	c.conn = conn
+	f.serve(&c.receiver)
+	return nil
+}
+
 func (f *Fleet) serve(r *receiver) {
-	f.serving.Go(func() { _ = r.conn.Serve(r) }) // until Close
+	f.serving.Go(func() { _ = r.conn.serve(r) }) // until Close
 }
 
 // allocate gives every client its allocation.
@@ -166,8 +226,16 @@ const portAttempts = 5
 // allocateOne gives client i its allocation. A port that the server remembers from
 // another client is exchanged for a new one, as RFC 8656 §7.4 recommends.
 func (f *Fleet) allocateOne(ctx context.Context, w *udp.Writer, i int) error {
+	begin := f.now()
 	for attempt := 1; ; attempt++ {
+		if err := f.connect(ctx, i); err != nil || f.config.NoAllocations {
+			return err
+		}
 		err := f.clients[i].allocate(ctx, w)
+		if err == nil {
+			f.allocating.Record(f.now() - begin)
+			f.made.Add(1)
+		}
 		if !errors.Is(err, errMismatch) || attempt == portAttempts {
 			return err
 		}
@@ -183,8 +251,12 @@ func (f *Fleet) allocateOne(ctx context.Context, w *udp.Writer, i int) error {
 // AllocationRate returns how many allocations a second the server made for Establish,
 // each with its challenge.
 func (f *Fleet) AllocationRate() float64 {
-	return float64(len(f.clients)) / f.took.Seconds()
+	return ratio(float64(f.made.Load()), f.took.Seconds())
 }
+
+// AllocationDelay returns how long each allocation took, from its first packet to the
+// answer.
+func (f *Fleet) AllocationDelay() *Histogram { return &f.allocating }
 
 // each calls do with every client's index, for some at a time, until one fails.
 func (f *Fleet) each(ctx context.Context, do func(context.Context, *udp.Writer, int) error) error {

@@ -131,19 +131,24 @@ func TestSendingAndReceivingAllocateNothing(t *testing.T) {
 	}
 }
 
-// Whatever arrives, what is taken for a payload lies within it, and only the answer
-// that is awaited is kept.
-func FuzzUnwrap(f *testing.F) {
+// Whatever arrives, only a payload of the run is counted, and only the answer that is
+// awaited is kept.
+func FuzzTake(f *testing.F) {
 	f.Add([]byte{0x40, 0, 0, 4, 1, 2, 3, 4})
 	f.Add([]byte{0x40, 0, 0xff, 0xff})
+	f.Add(append([]byte{0x40, 0, 0, 24, mark, 0, 0, 1}, make([]byte, 20)...))
 	f.Add([]byte{0x01, 0x03, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
 	f.Add([]byte{})
 	awaited := transactionID{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
 	f.Fuzz(func(t *testing.T, p []byte) {
-		c := newClient(nil, nil, account{})
+		const run = mark<<24 | 1
+		c := newClient(nil, account{})
 		c.transactions.begin(awaited)
-		if payload := c.unwrap(p); len(payload) > 0 && string(payload) != string(p[4:4+len(payload)]) {
-			t.Errorf("%x became %x", p, payload)
+		tally := newTally(run, []flow{{receiver: &c.receiver, framed: true}})
+		c.take(tally, p, 0)
+		const begin = "\x9b\x00\x00\x01\x00\x00\x00\x00" // of a payload of the run's only flow
+		if tally.delivered.Load() > 0 && (len(p) < 4+MinPayload || p[0]>>6 != 1 || string(p[4:12]) != begin) {
+			t.Errorf("%x is a payload", p)
 		}
 		select {
 		case answer := <-c.transactions.answers:

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -22,10 +23,12 @@ const lifetime = 10 * time.Minute
 
 // flow is one direction of a load.
 type flow struct {
-	from     *udp.Conn
+	from     socket
 	to       netip.AddrPort
 	channel  uint16 // of the ChannelData header, or zero for none
+	binding  bool   // Binding requests are sent, not payloads
 	receiver *receiver
+	framed   bool   // the receiver gets ChannelData
 	sequence uint64 // of the next packet
 }
 
@@ -45,23 +48,46 @@ func (f *Fleet) flows(m Mode) []flow {
 			flows = append(flows, flow{from: c.conn, to: f.config.Server, channel: peerChannel, receiver: peer})
 		}
 		if m == RelayToRelay {
-			flows = append(flows, flow{from: c.conn, to: f.config.Server, channel: pairChannel, receiver: &f.pairOf(i).receiver})
+			flows = append(flows, flow{from: c.conn, to: f.config.Server, channel: pairChannel, receiver: &f.pairOf(i).receiver, framed: true})
+		}
+		if m == Binding {
+			flows = append(flows, flow{from: c.conn, to: f.config.Server, binding: true, receiver: &c.receiver})
 		}
 	}
 	if m != ToClient && m != Both {
 		return flows
 	}
 	for i, c := range f.clients {
-		flows = append(flows, flow{from: f.peerOf(i).conn, to: c.relayed, receiver: &c.receiver})
+		flows = append(flows, flow{from: f.peerOf(i).conn, to: c.relayed, receiver: &c.receiver, framed: true})
 	}
 	return flows
 }
 
+// straight returns the flows of a mode with the server left out: from the same sockets
+// to where the server would have relayed to.
+func (f *Fleet) straight(m Mode) []flow {
+	flows := f.flows(m)
+	for i := range flows {
+		flow := &flows[i]
+		flow.to, flow.channel, flow.framed = flow.receiver.conn.LocalAddr(), 0, false
+	}
+	return flows
+}
+
+var errOdd = errors.New(string(RelayToRelay) + " needs an even number of clients")
+
 // prepare binds the channel that a mode sends through, or renews it, and renews the
 // allocations.
 func (f *Fleet) prepare(ctx context.Context, m Mode) error {
-	if m == RelayToRelay && len(f.clients)%2 != 0 {
-		return errors.New("relay-to-relay needs an even number of clients")
+	switch {
+	case m == RelayToRelay && len(f.clients)%2 != 0:
+		return errOdd
+	case m == Binding && len(f.clients) > maxBindingFlows:
+		return fmt.Errorf("%d clients: with %s at most %d", len(f.clients), Binding, maxBindingFlows)
+	case m == Binding:
+		return nil
+	case f.config.NoAllocations:
+		return fmt.Errorf("%s needs allocations", m)
 	}
 	return f.each(ctx, func(ctx context.Context, w *udp.Writer, i int) error {
 		c := f.clients[i]

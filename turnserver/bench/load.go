@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"hairpin/turnserver/udp"
@@ -19,7 +20,16 @@ const (
 	ToClient     Mode = "to-client"
 	Both         Mode = "both"
 	RelayToRelay Mode = "relay-to-relay"
+
+	// Allocate makes allocations and sends nothing through them: see [Measure].
+	Allocate Mode = "allocate"
+
+	// Binding sends Binding requests and counts the answers: delays are there and back.
+	Binding Mode = "binding"
 )
+
+// Modes are all modes, in the order of their names in help.
+func Modes() []Mode { return []Mode{ToPeer, ToClient, Both, RelayToRelay, Allocate, Binding} }
 
 // Load says what to send.
 type Load struct {
@@ -32,14 +42,18 @@ type Load struct {
 	// Process is the server's, if it runs on this machine and its cost is wanted;
 	// zero if not.
 	Process Process
+
+	// Baseline is the machine's processor time that sending and receiving a packet
+	// without a server takes: [Report.CPUPerSent] of a [Fleet.Baseline].
+	Baseline time.Duration
 }
 
 // MaxDuration is how long a run may take: permissions, renewed when it begins, last
 // five minutes (RFC 8656 §9).
 const MaxDuration = 4 * time.Minute
 
-// maxPayload leaves room for framing in a UDP datagram.
-const maxPayload = udp.MaxPayload - wire.ChannelDataHeaderLen - 20
+// MaxPayload is the longest payload, in bytes. It leaves room for framing in a UDP datagram.
+const MaxPayload = udp.MaxPayload - wire.ChannelDataHeaderLen - 20
 
 func (l Load) withDefaults() (Load, error) {
 	if l.Mode == "" {
@@ -50,12 +64,14 @@ func (l Load) withDefaults() (Load, error) {
 	}
 	l.Payload, l.Burst = orDefault(l.Payload, 160), orDefault(l.Burst, 1)
 	switch {
-	case l.Mode != ToPeer && l.Mode != ToClient && l.Mode != Both && l.Mode != RelayToRelay:
-		return l, fmt.Errorf("there is no mode %q; try %s, %s, %s or %s", l.Mode, ToPeer, ToClient, Both, RelayToRelay)
-	case l.Payload < MinPayload || l.Payload > maxPayload:
-		return l, fmt.Errorf("a payload of %d bytes: it is to be from %d to %d", l.Payload, MinPayload, maxPayload)
-	case !(l.Rate >= 0 && l.Rate <= maxRate):
-		return l, fmt.Errorf("a rate of %v packets a second: it is to be from 0 to %v", l.Rate, maxRate)
+	case !slices.Contains(Modes(), l.Mode):
+		return l, fmt.Errorf("there is no mode %q; try one of %v", l.Mode, Modes())
+	case l.Mode == Allocate:
+		return l, fmt.Errorf("%s is no load", Allocate)
+	case l.Payload < MinPayload || l.Payload > MaxPayload:
+		return l, fmt.Errorf("a payload of %d bytes: it is to be from %d to %d", l.Payload, MinPayload, MaxPayload)
+	case !(l.Rate >= 0 && l.Rate <= MaxRate):
+		return l, fmt.Errorf("a rate of %v packets a second: it is to be from 0 to %v", l.Rate, MaxRate)
 	case l.Burst < 0:
 		return l, fmt.Errorf("a burst of %d packets", l.Burst)
 	case l.Duration < 0 || l.Duration > MaxDuration:
@@ -64,5 +80,5 @@ func (l Load) withDefaults() (Load, error) {
 	return l, nil
 }
 
-// maxRate is more than any generator reaches, so that counting in it cannot overflow.
-const maxRate = 1e9
+// MaxRate is the highest rate, in packets a second: more than any generator reaches, so that counting in it cannot overflow.
+const MaxRate = 1e9

@@ -18,7 +18,7 @@ const (
 // receiver takes what arrives at one socket of the fleet. It is a [udp.Borrower].
 type receiver struct {
 	fleet  *Fleet
-	conn   *udp.Conn
+	conn   socket
 	client *client // whose socket it is; nil for a peer's
 }
 
@@ -47,31 +47,31 @@ func (r *receiver) Handle(b *udp.Batch) {
 	now := r.fleet.now()
 	t := r.fleet.tally.Load()
 	for i := range b.Packets {
-		payload := b.Packets[i].Data()
-		if r.client != nil {
-			payload = r.client.unwrap(payload)
-		}
-		if t != nil && payload != nil {
-			t.add(r, payload, now)
+		r.take(t, b.Packets[i].Data(), now)
+	}
+	t.arrived(now)
+}
+
+// take takes one packet, or one frame of a stream. The tally is nil between runs.
+func (r *receiver) take(t *tally, p []byte, now time.Duration) {
+	framed := false
+	if r.client != nil {
+		switch wire.Classify(p) {
+		case wire.STUN:
+			r.client.transactions.answered(p)
+			if t != nil && t.bindings {
+				t.addBinding(r, p, now)
+			}
+			return
+		case wire.ChannelData:
+			_, data, _ := wire.ParseChannelData(p) // nothing, if it is too short
+			p, framed = data, true
 		}
 	}
 	if t != nil {
-		t.last.Store(int64(now))
+		t.add(r, p, framed, now)
 	}
 }
 
 // now is the time since the fleet's epoch.
 func (f *Fleet) now() time.Duration { return time.Since(f.epoch) }
-
-// unwrap returns the payload of a ChannelData message, and nil for anything else. An
-// answer it hands to whoever waits for it.
-func (c *client) unwrap(p []byte) []byte {
-	switch wire.Classify(p) {
-	case wire.ChannelData:
-		_, data, _ := wire.ParseChannelData(p)
-		return data
-	case wire.STUN:
-		c.transactions.answered(p)
-	}
-	return nil
-}

@@ -52,7 +52,7 @@ func TestLoadIsChecked(t *testing.T) {
 	good := []Load{
 		{},
 		{Mode: RelayToRelay, Payload: MinPayload, Rate: 1e6, Burst: 64, Duration: MaxDuration},
-		{Payload: maxPayload},
+		{Payload: MaxPayload},
 	}
 	for _, l := range good {
 		if _, err := l.withDefaults(); err != nil {
@@ -62,10 +62,10 @@ func TestLoadIsChecked(t *testing.T) {
 	bad := []Load{
 		{Mode: "sideways"},
 		{Payload: MinPayload - 1},
-		{Payload: maxPayload + 1},
+		{Payload: MaxPayload + 1},
 		{Payload: -1},
 		{Rate: -1},
-		{Rate: 2 * maxRate},
+		{Rate: 2 * MaxRate},
 		{Rate: math.NaN()},
 		{Burst: -1},
 		{Duration: -1},

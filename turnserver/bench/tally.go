@@ -8,8 +8,11 @@ import (
 // tally is what has arrived of one run. Receivers add to it concurrently, each for
 // flows of its own.
 type tally struct {
-	run   uint32
-	flows []arrivals
+	run      uint32
+	flows    []arrivals
+	bindings bool          // what is sent are Binding requests
+	sink     *Sink         // takes payloads before the receivers; may be nil
+	began    time.Duration // when the run began, since the fleet's epoch
 
 	delivered, reordered, duplicate, stray atomic.Uint64
 
@@ -19,28 +22,54 @@ type tally struct {
 }
 
 func newTally(run uint32, flows []flow) *tally {
-	t := &tally{run: run, flows: make([]arrivals, len(flows))}
+	t := &tally{run: run, flows: make([]arrivals, len(flows)), bindings: len(flows) > 0 && flows[0].binding}
 	for i := range flows {
-		t.flows[i].receiver = flows[i].receiver
+		t.flows[i].receiver, t.flows[i].framed = flows[i].receiver, flows[i].framed
 	}
 	return t
+}
+
+// arrivals returns how many packets have been delivered.
+func (t *tally) arrivals() uint64 { return t.delivered.Load() + t.sink.dropped() }
+
+// arrived notes when the last packet arrived. It does nothing between runs, when t is nil.
+func (t *tally) arrived(now time.Duration) {
+	if t != nil {
+		t.last.Store(int64(now))
+	}
 }
 
 // arrivals is what has arrived of one flow. Only its receiver touches it.
 type arrivals struct {
 	receiver *receiver
+	framed   bool // as ChannelData
 	window   window
 }
 
-// add counts a payload that a receiver got at a time. What belongs to another run, as a
+// add counts a payload that a receiver got at a time, as ChannelData if it is framed. What belongs to another run, as a
 // packet may that was long under way, is not counted.
-func (t *tally) add(r *receiver, payload []byte, now time.Duration) {
+func (t *tally) add(r *receiver, payload []byte, framed bool, now time.Duration) {
 	s, ok := parseStamp(payload)
-	switch {
-	case !ok || s.run == t.run && (int(s.flow) >= len(t.flows) || t.flows[s.flow].receiver != r):
-		t.stray.Add(1)
+	if ok && s.run != t.run {
 		return
-	case s.run != t.run:
+	}
+	t.see(r, s, ok && !t.bindings, framed, now)
+}
+
+// addBinding counts a STUN message that a receiver got at a time. What was sent before
+// this run began is not counted.
+func (t *tally) addBinding(r *receiver, p []byte, now time.Duration) {
+	s, ok := parseBinding(p)
+	if ok && s.sent < t.began {
+		return
+	}
+	t.see(r, s, ok, false, now)
+}
+
+// see counts a packet of this run, or a stray one.
+func (t *tally) see(r *receiver, s stamp, ok, framed bool, now time.Duration) {
+	if !ok || int(s.flow) >= len(t.flows) || t.flows[s.flow].receiver != r || t.flows[s.flow].framed != framed {
+		t.stray.Add(1)
 		return
 	}
 	switch t.flows[s.flow].window.see(s.sequence) {

@@ -36,17 +36,17 @@ func TestTally(t *testing.T) {
 	arrive := func(s stamp) {
 		p := make([]byte, 100)
 		s.put(p)
-		tally.add(right, p, 5*time.Millisecond)
+		tally.add(right, p, false, 5*time.Millisecond)
 	}
 	arrive(stamp{run: 7, flow: 1, sequence: 0, sent: time.Millisecond})
 	arrive(stamp{run: 7, flow: 1, sequence: 2})
 	arrive(stamp{run: 7, flow: 1, sequence: 1})
 	arrive(stamp{run: 7, flow: 1, sequence: 1})
-	arrive(stamp{run: 6, flow: 1, sequence: 3})               // of the run before
-	arrive(stamp{run: 7, flow: 0, sequence: 3})               // meant for another
-	arrive(stamp{run: 7, flow: 2, sequence: 3})               // of no flow
-	tally.add(right, make([]byte, MinPayload-1), time.Second) // of nobody
-	tally.add(right, nil, time.Second)                        // likewise
+	arrive(stamp{run: 6, flow: 1, sequence: 3})                      // of the run before
+	arrive(stamp{run: 7, flow: 0, sequence: 3})                      // meant for another
+	arrive(stamp{run: 7, flow: 2, sequence: 3})                      // of no flow
+	tally.add(right, make([]byte, MinPayload-1), false, time.Second) // of nobody
+	tally.add(right, nil, false, time.Second)                        // likewise
 	counts := [...]uint64{tally.delivered.Load(), tally.reordered.Load(), tally.duplicate.Load(), tally.stray.Load()}
 	if want := [...]uint64{3, 1, 1, 4}; counts != want {
 		t.Errorf("delivered, reordered, duplicate, stray are %v, want %v", counts, want)

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -66,6 +67,22 @@ func (t *transactions) answered(p []byte) {
 	}
 }
 
+// ErrUnreachable is what errors are, by [errors.Is], that say that the server does not
+// answer or that there is no way to it.
+var ErrUnreachable = errors.New("the server cannot be reached")
+
+// unreachable is an error that is ErrUnreachable, in its own words.
+type unreachable struct{ error }
+
+func (u unreachable) Is(target error) bool { return target == ErrUnreachable }
+func (u unreachable) Unwrap() error        { return u.error }
+
+// reliable reports whether requests need no repeating.
+func (c *client) reliable() bool {
+	_, stream := c.conn.(*connection)
+	return stream
+}
+
 // transact sends a request until it is answered.
 func (c *client) transact(ctx context.Context, w *udp.Writer, m *stun.Message) (*stun.Message, error) {
 	c.transactions.begin(m.TransactionID)
@@ -75,8 +92,10 @@ func (c *client) transact(ctx context.Context, w *udp.Writer, m *stun.Message) (
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	for attempt := 1; ; attempt++ {
-		if _, err := c.conn.WriteBatch(w, packet); err != nil {
-			return nil, err
+		if attempt == 1 || !c.reliable() {
+			if _, err := c.conn.WriteBatch(w, packet); err != nil {
+				return nil, err
+			}
 		}
 		select {
 		case raw := <-c.transactions.answers:
@@ -87,7 +106,7 @@ func (c *client) transact(ctx context.Context, w *udp.Writer, m *stun.Message) (
 		case <-timer.C:
 		}
 		if attempt == attempts {
-			return nil, fmt.Errorf("%v does not answer", c.account.server)
+			return nil, unreachable{fmt.Errorf("%v does not answer", c.account.server)}
 		}
 		timeout *= 2
 		timer.Reset(timeout)

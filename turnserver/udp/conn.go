@@ -15,6 +15,7 @@ type Conn struct {
 type socket interface {
 	localAddr() netip.AddrPort
 	capabilities() Capabilities
+	drops() uint64
 	readBatch(*Batch) error
 	serve(Borrower) error
 	writeBatch(*Writer, []Packet) (int, error)
@@ -42,6 +43,11 @@ func (c *Conn) LocalAddr() netip.AddrPort { return c.socket.localAddr() }
 // Capabilities returns what the socket can do now; GSO may turn out not to work and
 // be gone later.
 func (c *Conn) Capabilities() Capabilities { return c.socket.capabilities() }
+
+// Drops returns how many datagrams the kernel has thrown away because the socket's
+// buffer was full or their checksum wrong, as far as the system tells: zero where it
+// does not, and once the Conn is closed. It counts modulo 2^32.
+func (c *Conn) Drops() uint64 { return c.socket.drops() }
 
 // ReadBatch waits for at least one packet and sets b.Packets to those that are there,
 // oldest first. It returns [net.ErrClosed] once the Conn is closed, at once if it was

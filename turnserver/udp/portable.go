@@ -56,6 +56,7 @@ func unmap(a netip.AddrPort) netip.AddrPort {
 
 func (s *portable) localAddr() netip.AddrPort  { return s.local }
 func (s *portable) capabilities() Capabilities { return Capabilities{} }
+func (s *portable) drops() uint64              { return 0 }
 
 func (s *portable) readBatch(b *Batch) error {
 	for failures := 0; ; {
