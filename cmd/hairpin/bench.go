@@ -61,7 +61,7 @@ func newBench(d deps) *cobra.Command {
 	o := &benchOptions{deps: d}
 	cmd := &cobra.Command{
 		Use:   "bench URI",
-		Short: "Load a TURN server of any vendor, and report what it relayed at what cost",
+		Short: "Load a TURN server, any vendor's, and report delay, loss and cost",
 		Long: `Load a TURN server of any vendor, and report what was delivered, at what delay
 and, with --pid on the server's machine, at what cost. Clients and peers are
 sockets of this machine; the server must let clients reach these peers.

@@ -55,7 +55,10 @@ func TestCost(t *testing.T) {
 	labtest.New(t) // or skip
 	// By default coturn starts a relay thread for every processor of the machine, though
 	// it may use one; the third server shows what that costs it.
-	servers := []server{hairpin(t), coturn(t, "coturn"), coturn(t, "coturn, 1 thread", "--relay-threads", "1")}
+	servers := []server{
+		hairpin(t, "hairpin", hairpinProgram(t), "--offload", "off"),
+		coturn(t, "coturn", "--no-tls"), coturn(t, "coturn, 1 thread", "--no-tls", "--relay-threads", "1"),
+	}
 	useOtherProcessors(t)
 	rounds := int(setting(t, "HAIRPIN_BENCH_ROUNDS", 5))
 	duration := time.Duration(setting(t, "HAIRPIN_BENCH_SECONDS", 5) * float64(time.Second))

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 )
@@ -11,8 +12,12 @@ func TestReport(t *testing.T) {
 	if r.Loss() != 0.2 || r.DeliveredRate() != 400 || r.CPUPerPacket() != 5*time.Microsecond {
 		t.Errorf("loss %v, rate %v, cost %v", r.Loss(), r.DeliveredRate(), r.CPUPerPacket())
 	}
+	r.Machine, r.Baseline = 10*time.Millisecond, 2*time.Microsecond
+	if r.CPUPerSent() != 10*time.Microsecond || r.MachinePerPacket() != 10*time.Microsecond {
+		t.Errorf("the machine's %v a packet sent, %v a packet delivered", r.CPUPerSent(), r.MachinePerPacket())
+	}
 	var nothing Report
-	if nothing.Loss() != 0 || nothing.DeliveredRate() != 0 || nothing.CPUPerPacket() != 0 {
+	if nothing.Loss() != 0 || nothing.DeliveredRate() != 0 || nothing.CPUPerPacket() != 0 || nothing.MachinePerPacket() != 0 {
 		t.Error("nothing sent, and yet something to tell")
 	}
 }
@@ -40,10 +45,30 @@ func TestLimit(t *testing.T) {
 			Report{Sent: 1000, Delivered: 1000, Elapsed: time.Second, CPU: time.Second, Processors: 2},
 			LimitGenerator,
 		},
+		{"what the generator lost itself", Report{Load: paced, Sent: 1000, Delivered: 900, Drops: 80}, LimitGenerator},
+		{"what it lost the least part of", Report{Load: paced, Sent: 1000, Delivered: 900, Drops: 10}, LimitServer},
+		{"a connection that is full", Report{Sent: 1000, Delivered: 1000, Refused: 1, Refusal: errBacklog}, LimitServer},
+		{
+			"a machine too small for both",
+			Report{
+				Load: Load{Process: 1}, Sent: 1000, Delivered: 500, Elapsed: time.Second,
+				CPU: time.Second, Processors: 2, Machine: 2 * time.Second, MachineProcessors: 2,
+			},
+			LimitMachine,
+		},
+		{
+			"a busy machine that keeps up",
+			Report{Load: Load{Process: 1, Rate: 1}, Sent: 1, Delivered: 1, Elapsed: time.Second, Machine: time.Second, MachineProcessors: 1},
+			LimitLoad,
+		},
 	}
 	for _, test := range tests {
-		if got := test.r.Limit(); got != test.want {
+		got := test.r.Limit()
+		if got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+		if words := test.r.Words(); !strings.Contains(words, string(got)) || !strings.Contains(words, "was the limit") {
+			t.Errorf("%s: %s, in words: %s", test.name, got, words)
 		}
 	}
 }

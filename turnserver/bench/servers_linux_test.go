@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -32,6 +33,9 @@ type site struct {
 	client, server, peer *labtest.Host
 
 	clientIP, listenIP, relayIP, peerIP netip.Addr
+
+	// The interfaces of the links, at the ends named.
+	clientLink, listenLink, relayLink, peerLink string
 }
 
 // newSite adds a server's host between the others, on networks of its own: 10.n.1.0/24
@@ -45,10 +49,26 @@ func newSite(lab *labtest.Lab, client, peer *labtest.Host, n byte) *site {
 	end := func(h *labtest.Host, ip netip.Addr) labtest.End {
 		return labtest.End{Host: h, Address: netip.PrefixFrom(ip, 24)}
 	}
-	lab.Link(end(s.client, s.clientIP), end(s.server, s.listenIP))
-	lab.Link(end(s.server, s.relayIP), end(s.peer, s.peerIP))
+	s.clientLink, s.listenLink = lab.Link(end(s.client, s.clientIP), end(s.server, s.listenIP))
+	s.relayLink, s.peerLink = lab.Link(end(s.server, s.relayIP), end(s.peer, s.peerIP))
 	return s
 }
+
+// shortcut joins the client's to the peer's host past the server, for baselines. It
+// returns the interfaces of the link.
+func (s *site) shortcut(lab *labtest.Lab) (client, peer string) {
+	near, far := s.clientIP.As4(), s.clientIP.As4()
+	near[2], far[2], far[3] = shortcutNetwork, shortcutNetwork, 2
+	clientEnd := labtest.End{Host: s.client, Address: netip.PrefixFrom(netip.AddrFrom4(near), 24)}
+	peerEnd := labtest.End{Host: s.peer, Address: netip.PrefixFrom(netip.AddrFrom4(far), 24)}
+	client, peer = lab.Link(clientEnd, peerEnd)
+	s.client.Route(netip.PrefixFrom(s.peerIP, 32), peerEnd.Address.Addr())
+	s.peer.Route(netip.PrefixFrom(s.clientIP, 32), clientEnd.Address.Addr())
+	return client, peer
+}
+
+// shortcutNetwork is the third byte of its addresses.
+const shortcutNetwork = 3
 
 // establish gives clients of the site's server their allocations.
 func (s *site) establish(t *testing.T, clients int) *bench.Fleet {
@@ -87,6 +107,7 @@ func (s *site) config(clients int) bench.Config {
 		Clients:      clients,
 		ListenClient: listen(s.client, s.clientIP),
 		ListenPeer:   listen(s.peer, s.peerIP),
+		Dial:         s.dial(turnPort),
 	}
 }
 
@@ -103,8 +124,8 @@ type server struct {
 }
 
 // pinned returns a command on the site's server host that has one processor.
-func (s *site) pinned(cpu, program string, args ...string) *exec.Cmd {
-	return s.server.Command("taskset", append([]string{"-c", cpu, program}, args...)...)
+func (s *site) pinned(cpu string, command ...string) *exec.Cmd {
+	return s.server.Command("taskset", append([]string{"-c", cpu}, command...)...)
 }
 
 // run starts a program and kills it when the test ends.
@@ -120,30 +141,43 @@ func run(t *testing.T, cmd *exec.Cmd) bench.Process {
 	return bench.Process(cmd.Process.Pid)
 }
 
-// hairpin is built from this checkout, unless HAIRPIN_BIN names another.
-func hairpin(t *testing.T) server {
-	binary := os.Getenv("HAIRPIN_BIN")
-	if binary == "" {
-		binary = filepath.Join(t.TempDir(), "hairpin")
-		build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "hairpin/cmd/hairpin")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
+// build builds a program of this module and returns its name.
+func build(t *testing.T, of string) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), path.Base(of))
+	command := exec.CommandContext(t.Context(), "go", "build", "-o", binary, of)
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
+	return binary
+}
+
+// hairpinProgram is built from this checkout, unless HAIRPIN_BIN names another.
+func hairpinProgram(t *testing.T) string {
+	if binary := os.Getenv("HAIRPIN_BIN"); binary != "" {
+		return binary
+	}
+	return build(t, "hairpin/cmd/hairpin")
+}
+
+// hairpin is a program of hairpinProgram with the options given.
+func hairpin(t *testing.T, name, binary string, options ...string) server {
 	secrets := filepath.Join(t.TempDir(), "secrets")
 	if err := os.WriteFile(secrets, []byte(secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return server{
-		name:    "hairpin",
+		name:    name,
 		version: func(t *testing.T) string { return firstLine(t, binary, "version") },
 		start: func(t *testing.T, s *site, cpu string) bench.Process {
-			cmd := s.pinned(cpu, binary, "serve",
+			arguments := []string{
+				binary, "serve",
 				"--listen", fmt.Sprintf("%v:%d", s.listenIP, turnPort), "--relay-address", s.relayIP.String(),
 				"--http", "127.0.0.1:0", "--secret-file", secrets, "--peer-profile", "lan", "--log-format", "json",
 				"--max-allocations", "0", "--max-allocations-per-user", "0", "--max-allocations-per-address", "0",
-				"--unauthenticated-rate", "0")
-			return runUntilReady(t, cmd)
+				"--unauthenticated-rate", "0",
+			}
+			return runUntilReady(t, s.pinned(cpu, append(arguments, options...)...))
 		},
 	}
 }
@@ -201,6 +235,9 @@ func (w *logWatcher) Write(p []byte) (int, error) {
 func coturn(t *testing.T, name string, options ...string) server {
 	const binary = "/usr/bin/turnserver"
 	if _, err := os.Stat(binary); err != nil {
+		if os.Getenv("HAIRPIN_TEST_FULL") == "1" {
+			t.Fatal("Debian's coturn is not installed: ", err)
+		}
 		t.Skip("Debian's coturn is not installed: ", err)
 	}
 	return server{
@@ -209,17 +246,39 @@ func coturn(t *testing.T, name string, options ...string) server {
 		start: func(t *testing.T, s *site, cpu string) bench.Process {
 			dir := t.TempDir()
 			arguments := []string{
-				"-n", "--no-cli", "--no-tls", "--no-dtls", "--no-stun-backward-compatibility",
+				binary, "-n", "--no-cli", "--no-dtls", "--no-stun-backward-compatibility",
 				"--use-auth-secret", "--static-auth-secret", secret, "--realm", "bench",
 				"--listening-ip", s.listenIP.String(), "--listening-port", strconv.Itoa(turnPort),
 				"--relay-ip", s.relayIP.String(),
 				"--simple-log", "--log-file", filepath.Join(dir, "log"), "--pidfile", filepath.Join(dir, "pid"),
 			}
-			process := run(t, s.pinned(cpu, binary, append(arguments, options...)...))
+			process := run(t, s.pinned(cpu, append(arguments, options...)...))
 			closeFleet(t, s.establish(t, 1)) // its requests are repeated until somebody listens
 			return process
 		},
 	}
+}
+
+// pionturn is a minimal server made of pion/turn.
+func pionturn(t *testing.T) server {
+	binary := build(t, "hairpin/turnserver/bench/testdata/pionturn")
+	return server{
+		name:    "pion/turn",
+		version: func(t *testing.T) string { return "pion/turn " + moduleVersion(t, "github.com/pion/turn/v4") },
+		start: func(t *testing.T, s *site, cpu string) bench.Process {
+			cmd := s.pinned(cpu, binary, "-listen", fmt.Sprintf("%v:%d", s.listenIP, turnPort), "-relay", s.relayIP.String())
+			cmd.Env = append(os.Environ(), "PIONTURN_SECRET="+secret)
+			cmd.Stderr = t.Output()
+			process := run(t, cmd)
+			closeFleet(t, s.establish(t, 1)) // its requests are repeated until somebody listens
+			return process
+		},
+	}
+}
+
+func moduleVersion(t *testing.T, module string) string {
+	t.Helper()
+	return firstLine(t, "go", "list", "-m", "-f", "{{.Version}}", module)
 }
 
 func firstLine(t *testing.T, program string, args ...string) string {
