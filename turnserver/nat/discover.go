@@ -20,8 +20,8 @@ const (
 )
 
 // samples is how many sockets' mappings are looked at: a NAT that chooses ports at
-// random keeps the parity of all of them one time in a thousand.
-const samples = 10
+// random keeps the parity of all of them one time in 65,536.
+const samples = 16
 
 // Config says what to find out.
 type Config struct {

@@ -63,7 +63,7 @@ func checkPorts(t *testing.T, b nattest.Behaviour, got outcome) {
 	case nattest.Sequential:
 		parity = got.Ports.Parity // as it happens
 	}
-	if got.Ports.Preservation != preserved || got.Ports.Parity != parity || got.Ports.Sampled != 10 {
+	if got.Ports.Preservation != preserved || got.Ports.Parity != parity || got.Ports.Sampled != 16 {
 		t.Errorf("%v ports: %+v", b.Ports, got.Ports)
 	}
 }
