@@ -5,7 +5,7 @@ GO      ?= go
 # How long `make fuzz` runs each target.
 FUZZTIME ?= 1m
 
-.PHONY: test lint unit allocations cross e2e fuzz bench deps
+.PHONY: test lint unit allocations cross e2e fuzz bench deps lab-rounds
 
 test: deps lint unit allocations cross e2e
 
@@ -46,6 +46,11 @@ fuzz:
 			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 		done; \
 	done
+
+# How often the probe is right behind the kernel's own NATs, without loss and with 5 %
+# (needs root). `make unit` does two rounds of it.
+lab-rounds: deps
+	HAIRPIN_TEST_FULL=1 HAIRPIN_LAB_ROUNDS=20 $(GO) test ./cmd/hairpin -run 'TestProbeNATInEveryNetwork|TestProbeNATInSpiteOfLoss' -count=1 -v -timeout 30m
 
 # Microbenchmarks, and the cost of relaying beside Debian's coturn (needs root).
 bench: deps
