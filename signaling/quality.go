@@ -90,6 +90,14 @@ func Verdicts() []Verdict {
 	return []Verdict{VerdictUnknown, VerdictGood, VerdictWarning, VerdictCritical}
 }
 
+// Worse returns the worse of two verdicts.
+func (v Verdict) Worse(other Verdict) Verdict {
+	if slices.Index(Verdicts(), other) > slices.Index(Verdicts(), v) {
+		return other
+	}
+	return v
+}
+
 // Verdict judges by the worst of round trip, loss, jitter and bitrate.
 func (q Quality) Verdict() Verdict {
 	worst := 0

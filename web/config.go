@@ -89,6 +89,9 @@ type Config struct {
 	// Signal serves /v1/signal. With nil, that is not found.
 	Signal http.Handler
 
+	// Rooms serves the routes about rooms and the dashboard's. With nil, they are not found.
+	Rooms *Rooms
+
 	// SelfTests keeps the tests that browsers run through this server. With nil,
 	// /v1/self-tests is not found.
 	SelfTests *selftest.Store

@@ -4,6 +4,9 @@
 //	GET  /v1/ice-servers   an RTCConfiguration with fresh credentials       API key, or demo mode
 //	POST /v1/credentials   a username and password                         API key
 //	GET, POST /turn        the same in the shape of the TURN REST draft    API key
+//	POST /v1/rooms/{room}/tokens  a join token for a room                  API key
+//	GET  /v1/rooms         who is in which room                            API key, or demo mode
+//	GET  /v1/admin         that and the server's figures, for /admin       API key, or demo mode
 //	GET  /v1/signal        WebSocket signaling, given in [Config.Signal]   decided there
 //	POST /v1/self-tests    an ID and ICE servers for a test by a browser   API key, or demo mode
 //	GET  /v1/self-tests/ID what the server and the browser saw of it       whoever knows the ID

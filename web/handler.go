@@ -92,6 +92,9 @@ func (h *Handler) table() http.Handler {
 			tests.Put("/v1/self-tests/{id}/report", h.keepLocal(h.putSelfTestReport))
 		})
 	}
+	if h.config.Rooms != nil {
+		mux.Group(h.roomRoutes)
+	}
 	if h.config.Signal != nil {
 		mux.Get(signalRoute, h.keepLocal(h.config.Signal.ServeHTTP))
 	}

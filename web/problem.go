@@ -22,6 +22,7 @@ const (
 	ReasonNotLocal           Reason = "not-local"           // send a key, or ask from the machine itself
 	ReasonBadUser            Reason = "bad-user"            // send another user
 	ReasonBadTTL             Reason = "bad-ttl"             // send a whole number of seconds
+	ReasonBadGrant           Reason = "bad-grant"           // ask for a token that can be
 	ReasonUnsupportedService Reason = "unsupported-service" // ask for service=turn
 	ReasonBadQuery           Reason = "bad-query"           // send parameters that parse, each once
 	ReasonBadJSON            Reason = "bad-json"            // send one JSON object of known members
@@ -53,6 +54,7 @@ var kinds = map[Reason]kind{
 	ReasonNotLocal:           {http.StatusForbidden, "Demo mode is for this machine only"},
 	ReasonBadUser:            {http.StatusBadRequest, "The user is not valid"},
 	ReasonBadTTL:             {http.StatusBadRequest, "The lifetime is not valid"},
+	ReasonBadGrant:           {http.StatusBadRequest, "The token is not possible"},
 	ReasonUnsupportedService: {http.StatusBadRequest, "The service is not offered"},
 	ReasonBadQuery:           {http.StatusBadRequest, "The parameters are not valid"},
 	ReasonBadJSON:            {http.StatusBadRequest, "The body is not valid"},

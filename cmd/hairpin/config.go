@@ -60,6 +60,13 @@ type serveConfig struct {
 	SignalBytesPerSecond    int // per WebSocket
 	SignalOutbox            int // messages waiting for a slow reader
 	SignalSocketsPerAddress int
+	SignalResumeGrace       time.Duration // 0 lets nobody resume
+	SignalRemovalTime       time.Duration
+
+	JoinTokenAlgorithm string // none, where others do not mint join tokens; and so for the next three
+	JoinTokenKeyFile   string
+	JoinTokenIssuer    string
+	JoinTokenAudience  string
 
 	LogFormat string
 	LogLevel  string
@@ -155,12 +162,18 @@ func (c *serveConfig) table() []setting {
 
 		{groupSignaling, "signal_sockets", "N", "20000", restart, countAt(&c.SignalSockets, 1), "WebSockets in all"},
 		{groupSignaling, "signal_rooms", "N", "1000", restart, countAt(&c.SignalRooms, 1), "rooms at once"},
-		{groupSignaling, "signal_room_members", "N", "16", restart, countAt(&c.SignalRoomMembers, 2), "members of one room"},
+		{groupSignaling, "signal_room_members", "N", "6", restart, countAt(&c.SignalRoomMembers, 2), "members of one room: each sends to each, so from 5 on a media server serves better"},
 		{groupSignaling, "signal_joins_per_second", "N", "5", restart, countAt(&c.SignalJoinsPerSecond, 1), "joins of one client address"},
 		{groupSignaling, "signal_messages_per_second", "N", "30", restart, countAt(&c.SignalMessagesPerSecond, 1), "messages of one member"},
 		{groupSignaling, "signal_bytes_per_second", "N", "262144", restart, countAt(&c.SignalBytesPerSecond, 64<<10), "bytes of one member; no fewer than one message may have"},
 		{groupSignaling, "signal_outbox", "N", "64", restart, countAt(&c.SignalOutbox, 1), "messages kept for a slow reader before it is closed"},
 		{groupSignaling, "signal_sockets_per_address", "N", "50", restart, countAt(&c.SignalSocketsPerAddress, 1), "WebSockets of one client address"},
+		{groupSignaling, "signal_resume_grace", "TIME", "20s", restart, durationAt(&c.SignalResumeGrace, 0, 5*time.Minute), "how long a member whose WebSocket was lost may resume before the others are told; 0s is not at all"},
+		{groupSignaling, "signal_removal_time", "TIME", "10m", restart, durationAt(&c.SignalRemovalTime, time.Second, 24*time.Hour), "how long a user whom a moderator removed is kept out of the room"},
+		{groupSignaling, "join_token_algorithm", "NAME", "none", restart, choiceAt(&c.JoinTokenAlgorithm, "none", "HS256", "ES256", "EdDSA", "RS256"), "algorithm of the join tokens that others mint, beside the server's own"},
+		{groupSignaling, "join_token_key_file", "FILE", "", live, textAt(&c.JoinTokenKeyFile), "their public keys, as PEM or a JWK set; for HS256 secrets, one a line"},
+		{groupSignaling, "join_token_issuer", "TEXT", "", restart, textAt(&c.JoinTokenIssuer), "their iss"},
+		{groupSignaling, "join_token_audience", "TEXT", "", restart, textAt(&c.JoinTokenAudience), "their aud"},
 
 		{groupLogging, "log_format", "FORMAT", "text", restart, choiceAt(&c.LogFormat, "text", "json"), "text or json"},
 		{groupLogging, "log_level", "LEVEL", "info", live, choiceAt(&c.LogLevel, "debug", "info", "warn", "error"), "debug, info, warn or error"},

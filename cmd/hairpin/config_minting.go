@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"slices"
 	"strings"
@@ -41,7 +42,7 @@ func (r *resolver) resolveMinting() {
 	r.TrustedProxy = r.prefixes("trusted_proxy", r.config.TrustedProxy)
 	local := r.HTTP.Addr().IsLoopback()
 	asked := r.config.Demo
-	keyed := r.config.APIKeysFile != "" || r.config.apiKeys != nil
+	keyed := r.config.APIKeysFile != "" || r.config.apiKeys != nil || r.JoinKeys.Len() > 0
 	r.Demo = local && !keyed && len(r.config.TrustedProxy) == 0
 	if asked != nil {
 		r.Demo = *asked
@@ -96,6 +97,20 @@ func (r *resolver) readPrivate(name string, most int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return readBounded(f, most)
+}
+
+// readPublic is readPrivate for what everybody may read.
+func (r *resolver) readPublic(name string, most int64) (string, error) {
+	f, err := r.host.open(name)
+	if err != nil {
+		return "", reasonOfPathError(err)
+	}
+	return readBounded(f, most)
+}
+
+// readBounded reads a file to its end and closes it.
+func readBounded(f fs.File, most int64) (string, error) {
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {

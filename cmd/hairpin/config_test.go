@@ -62,7 +62,7 @@ func newServeConfigTable(t *testing.T) []setting {
 
 // otherTexts returns a value that a setting takes and that is not its default.
 func otherTexts(s setting) []string {
-	for _, text := range []string{"true", "false", "70000", "20m", "sfu", "json", "warn", "off", "192.0.2.1"} {
+	for _, text := range []string{"true", "false", "70000", "20m", "2m", "ES256", "sfu", "json", "warn", "off", "192.0.2.1"} {
 		before := s.value.texts()
 		if err := s.set([]string{text}); err == nil && !slices.Equal(before, s.value.texts()) {
 			return []string{text}
@@ -97,12 +97,16 @@ func TestDefaults(t *testing.T) {
 
 		SignalSockets:           20_000,
 		SignalRooms:             1000,
-		SignalRoomMembers:       16,
+		SignalRoomMembers:       6,
 		SignalJoinsPerSecond:    5,
 		SignalMessagesPerSecond: 30,
 		SignalBytesPerSecond:    256 << 10,
 		SignalOutbox:            64,
 		SignalSocketsPerAddress: 50,
+		SignalResumeGrace:       20 * time.Second,
+		SignalRemovalTime:       10 * time.Minute,
+
+		JoinTokenAlgorithm: "none",
 
 		LogFormat: "text",
 		LogLevel:  "info",

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"hairpin/credentials"
+	"hairpin/signaling/jointoken"
 )
 
 // settings are what the texts of a configuration mean. Counts, durations and switches
@@ -45,6 +46,10 @@ type settings struct {
 	// APIKeys returns the keys anew from their beginning. It is nil if there are none.
 	APIKeys func() io.Reader
 
+	// JoinKeys verify the join tokens that others mint. There are none unless an algorithm
+	// is configured.
+	JoinKeys jointoken.Keys
+
 	AllowPeer, DenyPeer []netip.Prefix
 	TrustedProxy        []netip.Prefix
 
@@ -74,6 +79,7 @@ func (c *loadedConfig) resolve(h configHost) (settings, error) {
 	r.resolveRealm()
 	r.resolveSecrets()
 	r.resolveHTTP()
+	r.resolveJoinTokens()
 	r.resolveMinting()
 	r.resolveOrigins()
 	r.resolvePeers()

@@ -144,6 +144,23 @@ func TestFaults(t *testing.T) {
 		{"demo behind a proxy", []string{"--demo", "--trusted-proxy=127.0.0.1"}, keyed, []string{
 			`--demo "true": lets everyone whom the proxy serves take credentials, which makes an open relay; leave --demo out and give --api-keys-file`,
 		}},
+		{"join token keys without an algorithm", []string{"--join-token-key-file=/empty"}, nil, []string{
+			`--join-token-key-file "/empty": is of no use without an algorithm: a token must not choose its own; give --join-token-algorithm`,
+		}},
+		{"nothing but an algorithm", []string{"--join-token-algorithm=ES256"}, nil, []string{
+			`--join-token-issuer: is missing: tokens of others would do too; give`,
+			`--join-token-audience: is missing: tokens for other services would do too; give`,
+			`--join-token-key-file: is missing; give --join-token-key-file the public keys`,
+		}},
+		{"join tokens that say they are ours", []string{
+			"--join-token-algorithm=ES256", "--join-token-issuer=hairpin", "--join-token-audience=x", "--join-token-key-file=/empty",
+		}, nil, []string{
+			`--join-token-issuer "hairpin": is the issuer of the server's own tokens;`,
+			`--join-token-key-file: it is neither PEM nor a JWK set; give`,
+		}},
+		{"no join token keys file", []string{
+			"--join-token-algorithm=HS256", "--join-token-issuer=i", "--join-token-audience=a", "--join-token-key-file=/nowhere",
+		}, nil, []string{`--join-token-key-file: file does not exist; give --join-token-key-file`}},
 		{"no API keys file", []string{"--api-keys-file=/nowhere"}, nil, []string{`--api-keys-file: file does not exist; give --api-keys-file the name of a file`}},
 		{"long API keys file", []string{"--api-keys-file=/long"}, nil, []string{`--api-keys-file: is longer than 1048576 bytes;`}},
 		{"bad API keys", []string{"--api-keys-file=/empty"}, nil, []string{`--api-keys-file: line 1: no name; line 2: no key; give --api-keys-file`}},

@@ -19,10 +19,10 @@ const maxPasswordLine = 4096
 func newCredentials(d deps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "credentials",
-		Short: "Issue and verify short-lived TURN credentials",
+		Short: "Issue and verify short-lived TURN credentials, and join tokens",
 	}
 	groupOnly(cmd)
-	cmd.AddCommand(newIssue(d), newVerify(d))
+	cmd.AddCommand(newIssue(d), newVerify(d), newJoinToken(d))
 	return cmd
 }
 

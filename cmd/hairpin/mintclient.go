@@ -47,7 +47,7 @@ type problem struct {
 }
 
 func (o *issueOptions) issueThroughServer(ctx context.Context) error {
-	client, err := o.newMintClient()
+	client, err := newMintClient(o.deps, o.server, o.apiKeyFile)
 	if err != nil {
 		return err
 	}
@@ -68,20 +68,20 @@ func (o *issueOptions) issueThroughServer(ctx context.Context) error {
 	return printRows(o.stdout, answer.rows(o.now()))
 }
 
-func (o *issueOptions) newMintClient() (*mintClient, error) {
-	base, err := parseServerURL(o.server)
+func newMintClient(d deps, server, apiKeyFile string) (*mintClient, error) {
+	base, err := parseServerURL(server)
 	if err != nil {
 		return nil, usageError(fmt.Errorf("--server: %w", err), "for example --server http://127.0.0.1:8080")
 	}
-	key, err := readAPIKey(o.deps, o.apiKeyFile)
+	key, err := readAPIKey(d, apiKeyFile)
 	if err != nil {
 		return nil, err
 	}
 	if key != "" && base.Scheme == "http" && !isLoopback(base.Hostname()) {
-		fmt.Fprintf(o.stderr, "hairpin: warning: the API key and the credential go to %s without encryption; https mends it\n", base.Host)
+		fmt.Fprintf(d.stderr, "hairpin: warning: the API key and the credential go to %s without encryption; https mends it\n", base.Host)
 	}
 	return &mintClient{base: base, apiKey: key, http: &http.Client{
-		Transport: o.transport,
+		Transport: d.transport,
 		Timeout:   serverTimeout,
 		// A redirect could carry the API key elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -19,6 +19,7 @@ import (
 
 	"hairpin/credentials"
 	"hairpin/signaling"
+	"hairpin/signaling/jointoken"
 	"hairpin/turnserver"
 	"hairpin/turnserver/control"
 	"hairpin/turnserver/relay"
@@ -73,10 +74,15 @@ type service struct {
 	keys     *web.Keys
 	turn     *turnserver.Server
 	hub      *signaling.Hub
+	quality  *qualityMetrics
+	started  time.Time
 	listener net.Listener // HTTP
 	http     *http.Server
 	ice      web.ICE
 	tests    *selftest.Store
+
+	tokens                 *jointoken.Verifier
+	ownTokens, otherTokens *jointoken.Trust // the latter nil where nobody else mints
 
 	selfUser string // whose credential the server tests itself with; nobody can guess it
 	fitted   fitted
@@ -85,7 +91,7 @@ type service struct {
 // serve runs until ctx is done.
 func serve(ctx context.Context, d deps, flags *serveFlags, config *loadedConfig, s settings) error {
 	v := &service{
-		flags: flags, config: config, level: new(slog.LevelVar), selfUser: "self-test-" + rand.Text(),
+		flags: flags, config: config, level: new(slog.LevelVar), selfUser: "self-test-" + rand.Text(), started: time.Now(),
 		tests: selftest.NewStore(selftest.DefaultLimits(), nil),
 	}
 	v.level.Set(s.LogLevel)

@@ -2,31 +2,28 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"hairpin/credentials"
 	"hairpin/signaling"
 	"hairpin/turnserver/probe"
 	"hairpin/web"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // buildHTTP makes the API, the pages and signaling.
 func (v *service) buildHTTP(s settings) (err error) {
+	v.buildJoinTokens(s)
+	v.quality = newQualityMetrics()
 	v.hub, err = signaling.NewHub(signaling.Config{
 		Limits:         signalLimits(v.config),
 		AllowedOrigins: v.config.AllowOrigin,
 		OriginOptional: s.Demo,
 		Authorize:      v.authorizer(s),
 		ICEServers:     v.iceServers,
+		Removed:        v.endUser,
+		Report:         v.quality.observe,
 		ClientAddr:     web.ClientAddr(s.TrustedProxy),
 		Logger:         v.log.With("part", "signaling"),
 	})
@@ -45,7 +42,8 @@ func (v *service) buildHTTP(s settings) (err error) {
 		SelfTests:       v.tests,
 		Ready:           v.ready,
 		Draining:        v.turn.Draining,
-		Collectors:      []prometheus.Collector{newCollector(v.turn, v.hub)},
+		Rooms:           &web.Rooms{Mint: v.mintJoinToken, List: v.listRooms, Server: v.figures},
+		Collectors:      append(v.quality.collectors(), newCollector(v.turn, v.hub)),
 		MetricsAnywhere: v.config.MetricsOpen,
 		Logger:          v.log.With("part", "http"),
 	}
@@ -81,6 +79,9 @@ func signalLimits(c *loadedConfig) signaling.Limits {
 	l.ByteBurst = max(l.ByteBurst, c.SignalBytesPerSecond)
 	l.OutboxMessages = c.SignalOutbox
 	l.SocketsPerAddress = c.SignalSocketsPerAddress
+	l.Sockets = c.SignalSockets
+	l.Grace = c.SignalResumeGrace
+	l.RemovedFor = c.SignalRemovalTime
 	return l
 }
 
@@ -103,36 +104,6 @@ func (v *service) iceServers(user string) (signaling.ICEServers, error) {
 		TTL:       c.TTL,
 		ExpiresAt: c.ExpiresAt,
 	}, nil
-}
-
-// errNotAllowed is all that a stranger learns about a room.
-var errNotAllowed = errors.New("joining needs an API key as token, or the demo mode")
-
-// authorizer returns who may join: everyone in demo mode, else who has an API key. The
-// user is another for each member, so that one cannot use up what another may allocate.
-func (v *service) authorizer(s settings) func(*http.Request, signaling.Join) (signaling.Member, error) {
-	all := signaling.Capabilities{Publish: true, Moderate: true}
-	return func(r *http.Request, join signaling.Join) (signaling.Member, error) {
-		if s.Demo {
-			return signaling.Member{User: "demo-" + randomName(), Name: join.Name, Capabilities: all}, nil
-		}
-		token := string(join.Token)
-		if scheme, bearer, _ := strings.Cut(r.Header.Get("Authorization"), " "); token == "" && strings.EqualFold(scheme, "Bearer") {
-			token = strings.TrimSpace(bearer)
-		}
-		key, ok := v.keys.Match(token)
-		if !ok {
-			return signaling.Member{}, errNotAllowed
-		}
-		// The rooms of one key's holder are no one else's.
-		return signaling.Member{User: key + "-" + randomName(), Tenant: key, Name: join.Name, Capabilities: all}, nil
-	}
-}
-
-func randomName() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
 }
 
 // ready relays a packet through this very server.

@@ -39,7 +39,7 @@ func (v *service) reloadOn(hangups <-chan os.Signal) (stop func()) {
 	return func() { close(quit); <-done }
 }
 
-// reload puts into effect what can change without a restart: secrets, API keys, peers,
+// reload puts into effect what can change without a restart: secrets, API keys, join token keys, peers,
 // bounds and the log level. If anything is wrong, nothing changes.
 func (v *service) reload() error {
 	host := thisHost(countKeys)
@@ -63,6 +63,7 @@ func (v *service) reload() error {
 	} else if err := v.secrets.Rotate(s.Secrets); err != nil {
 		return err // has been checked above
 	}
+	v.reloadJoinTokens(s)
 	v.keys.Replace(keys)
 	v.turn.SetQuota(fit(config, v.log).quota)
 	v.level.Set(s.LogLevel)

@@ -336,7 +336,7 @@ func TestServeWholeTour(t *testing.T) {
 }
 
 // knownLabels are the labels of metrics whose values the server itself chooses.
-var knownLabels = []string{"transport", "direction", "reason", "type", "route", "method", "status", "le", "quantile", "version"}
+var knownLabels = []string{"transport", "direction", "reason", "type", "route", "method", "status", "le", "quantile", "version", "pair", "verdict"}
 
 // checkMetrics wants the figures of what has happened, and nothing that a client chose.
 func checkMetrics(t *testing.T, s *served, login probe.Login) {

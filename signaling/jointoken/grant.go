@@ -78,8 +78,8 @@ func isNoTenantRune(r rune) bool {
 	return !letter && !strings.ContainsRune("._@-", r)
 }
 
-// capabilities are those of a grant as the claim has them; nil is a claim that is not there.
-func (g Grant) capabilities() []string {
+// Capabilities names what the grant allows in its rooms, as the claim has it.
+func (g Grant) Capabilities() []string {
 	list := []string{}
 	if g.Publish {
 		list = append(list, "publish")

@@ -160,7 +160,7 @@ func Mint(secret []byte, g Grant, ttl time.Duration, now time.Time) (string, Gra
 	if ttl < time.Second || ttl > MaxTTL {
 		return "", Grant{}, ErrTTL
 	}
-	capabilities := g.capabilities()
+	capabilities := g.Capabilities()
 	g.ExpiresAt = now.Add(ttl + time.Second - 1).Truncate(time.Second).UTC()
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
