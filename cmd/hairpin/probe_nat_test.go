@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -85,6 +88,38 @@ func TestAnswersOver(t *testing.T) {
 	if (natTarget{server: mail}).answersAt(t.Context(), streamWay{"TCP", mail.Port()}) {
 		t.Error("nobody answers")
 	}
+}
+
+// TestAnswersOverTLS: a certificate that nobody vouches for is no obstacle.
+func TestAnswersOverTLS(t *testing.T) {
+	certified := httptest.NewTLSServer(nil)
+	defer certified.Close()
+	listener, err := tls.Listen("tcp4", "127.0.0.1:0", &tls.Config{Certificates: certified.TLS.Certificates})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			request := make([]byte, 20)
+			if _, err := io.ReadFull(conn, request); err == nil {
+				request[0] = 0x01 // a success response
+				_, _ = conn.Write(request)
+			}
+			conn.Close()
+		}
+	}()
+	at := netip.MustParseAddrPort(listener.Addr().String())
+	if got := (natTarget{server: at}).answersOver(t.Context()); got != (streamWay{"TLS", at.Port()}) {
+		t.Errorf("it answers over %+v", got)
+	}
+	listener.Close()
+	<-ended
 }
 
 // TestNATConclusion is what the reports come to.
