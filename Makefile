@@ -5,7 +5,7 @@ GO      ?= go
 # How long `make fuzz` runs each target.
 FUZZTIME ?= 1m
 
-.PHONY: test lint unit allocations cross e2e fuzz bench deps lab-rounds
+.PHONY: test lint unit allocations cross e2e fuzz bench bench-peers deps lab-rounds
 
 test: deps lint unit allocations cross e2e
 
@@ -56,3 +56,10 @@ lab-rounds: deps
 bench: deps
 	$(GO) test -run '^$$' -bench . -benchmem ./turnserver/...
 	HAIRPIN_BENCH=1 $(GO) test ./turnserver/bench -run TestCost -v -timeout 30m
+
+# What relaying costs the machine, in the kernel, in user space and by the servers of
+# others, in one run (needs root, two processors and nothing else to do): writes the
+# table of BENCHMARKS.md. HAIRPIN_BENCH_ROUNDS, HAIRPIN_BENCH_SECONDS and
+# HAIRPIN_BENCH_SERVERS shorten it.
+bench-peers: deps
+	HAIRPIN_BENCH_PEERS=1 HAIRPIN_BENCH_OUT=$(CURDIR)/BENCHMARKS.md $(GO) test ./turnserver/bench -run TestPeers -v -timeout 90m

@@ -26,8 +26,8 @@ func printBench(to io.Writer, b benched) error {
 		rows = append(rows, row{"  process", fmt.Sprintf("%d: %.2f µs of processor time a packet; %.2f s on %d", p.PID, p.MicrosecondsPerPacket, p.CPUSeconds, p.Processors)})
 	}
 	if m := b.Machine; m != nil {
-		rows = append(rows, row{"  machine", fmt.Sprintf("%.2f µs a packet, the generator's own %.2f µs taken off; %.2f s on %d",
-			m.MicrosecondsPerPacket, m.GeneratorMicroseconds, m.BusySeconds, m.Processors)})
+		rows = append(rows, row{"  machine", fmt.Sprintf("%.2f µs a packet, of that attributed %.2f µs; the generator's own %.2f µs are taken off",
+			m.MicrosecondsPerPacket, m.AttributedMicroseconds, m.GeneratorMicroseconds)})
 	}
 	if g := b.Generator; g != nil {
 		rows = append(rows, row{"  generator", fmt.Sprintf("%.2f s of processor time; its sockets threw away %s", g.CPUSeconds, thousands(float64(g.Drops)))})

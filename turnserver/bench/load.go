@@ -43,9 +43,9 @@ type Load struct {
 	// zero if not.
 	Process Process
 
-	// Baseline is the machine's processor time that sending and receiving a packet
-	// without a server takes: [Report.CPUPerSent] of a [Fleet.Baseline].
-	Baseline time.Duration
+	// Baseline is what sending and receiving a packet without a server takes:
+	// [Report.PerSent] of a [Fleet.Baseline].
+	Baseline Spent
 }
 
 // MaxDuration is how long a run may take: permissions, renewed when it begins, last

@@ -90,7 +90,7 @@ func (p Plan) carry(ctx context.Context, f *Fleet, result *Result) (*Report, err
 		baseline, err := f.Baseline(ctx, short)
 		switch {
 		case err == nil && baseline.Delivered > 0:
-			p.Baseline = baseline.CPUPerSent()
+			p.Baseline = baseline.PerSent()
 		case err != nil && !errors.Is(err, errNoBaseline):
 			return nil, err
 		default:

@@ -15,6 +15,36 @@ import (
 // /proc, and so on Linux only.
 type Process int
 
+// processes are several.
+type processes []Process
+
+// packetThreads returns the kernel's threads that handle packets: those of the soft
+// interrupts of each processor, and those of devices that have their own (threaded NAPI).
+func packetThreads() processes {
+	var found processes
+	names, _ := filepath.Glob("/proc/[0-9]*/comm") // the pattern is right
+	for _, name := range names {
+		comm, _ := os.ReadFile(name) // nothing, if it has ended
+		if !bytes.HasPrefix(comm, []byte("ksoftirqd/")) && !bytes.HasPrefix(comm, []byte("napi/")) {
+			continue
+		}
+		if n, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
+			found = append(found, Process(n))
+		}
+	}
+	return found
+}
+
+// cpu returns the processor time that all have used, as far as the system tells.
+func (p processes) cpu() time.Duration {
+	var sum time.Duration
+	for _, one := range p {
+		used, _ := one.CPU()
+		sum += used
+	}
+	return sum
+}
+
 // CPU returns the processor time the process's threads have used, in user and kernel
 // mode. The kernel counts it in nanoseconds; a thread that has ended is missing.
 func (p Process) CPU() (time.Duration, error) {

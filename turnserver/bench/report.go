@@ -26,10 +26,10 @@ type Report struct {
 	CPU        time.Duration // processor time of Load.Process meanwhile
 	Processors int           // that it may use
 
-	// Generator and Machine are the processor time of this process and of all of this
-	// machine, which has so many processors. They are zero where the system does not tell.
+	// Generator is the processor time of this process, and Spent that of more, on a
+	// machine of so many processors. They are zero where the system does not tell.
 	Generator         time.Duration
-	Machine           time.Duration
+	Spent             Spent
 	MachineProcessors int
 }
 
@@ -41,7 +41,7 @@ func newReport(l Load, s *sender, t *tally, began time.Duration, c cost) *Report
 		Duplicate: t.duplicate.Load(), Stray: t.stray.Load(),
 		Elapsed: max(time.Duration(t.last.Load())-began, 0), Delay: &t.delay,
 		CPU: c.cpu, Processors: c.processors,
-		Generator: c.generator, Machine: c.busy, MachineProcessors: c.machine.processors,
+		Generator: c.own, Spent: c.spent(), MachineProcessors: c.machine.processors,
 	}
 }
 
@@ -58,20 +58,23 @@ func (r *Report) CPUPerPacket() time.Duration {
 	return time.Duration(ratio(float64(r.CPU), float64(r.Delivered)))
 }
 
-// CPUPerSent returns the whole machine's processor time per packet sent.
-func (r *Report) CPUPerSent() time.Duration {
-	return time.Duration(ratio(float64(r.Machine), float64(r.Sent)))
+// PerSent returns the processor time spent per packet sent.
+func (r *Report) PerSent() Spent { return r.Spent.over(r.Sent) }
+
+// PerPacket returns the processor time spent per delivered packet, less what the
+// generator takes for as many packets as it sent: what relaying costs, with what the
+// kernel does for the server. It is zero without a Load.Baseline.
+func (r *Report) PerPacket() Spent {
+	if r.Baseline == (Spent{}) {
+		return Spent{}
+	}
+	return r.Spent.less(r.Baseline.times(r.Sent)).over(r.Delivered)
 }
 
-// MachinePerPacket returns the whole machine's processor time per delivered packet, less
-// what the generator takes for as many packets as it sent: what relaying costs, with what
-// the kernel does for the server. It is zero without a Load.Baseline.
-func (r *Report) MachinePerPacket() time.Duration {
-	if r.Baseline == 0 {
-		return 0
-	}
-	own := time.Duration(r.Sent) * r.Baseline
-	return time.Duration(ratio(float64(r.Machine-own), float64(r.Delivered)))
+// Others returns how many processors of this machine were busy with something else than
+// this bench. What they did is in Spent.Machine.
+func (r *Report) Others() float64 {
+	return max(ratio((r.Spent.Machine-r.Spent.Attributed).Seconds(), r.Elapsed.Seconds()), 0)
 }
 
 // Limit says why no more was delivered.
@@ -128,7 +131,7 @@ func (r *Report) serverBusy() bool {
 }
 
 func (r *Report) machineBusy() bool {
-	return ratio(r.Machine.Seconds(), r.Elapsed.Seconds()*float64(r.MachineProcessors)) > busy
+	return ratio(r.Spent.Machine.Seconds(), r.Elapsed.Seconds()*float64(r.MachineProcessors)) > busy
 }
 
 // ratio returns a/b, and zero if b is.

@@ -12,12 +12,19 @@ func TestReport(t *testing.T) {
 	if r.Loss() != 0.2 || r.DeliveredRate() != 400 || r.CPUPerPacket() != 5*time.Microsecond {
 		t.Errorf("loss %v, rate %v, cost %v", r.Loss(), r.DeliveredRate(), r.CPUPerPacket())
 	}
-	r.Machine, r.Baseline = 10*time.Millisecond, 2*time.Microsecond
-	if r.CPUPerSent() != 10*time.Microsecond || r.MachinePerPacket() != 10*time.Microsecond {
-		t.Errorf("the machine's %v a packet sent, %v a packet delivered", r.CPUPerSent(), r.MachinePerPacket())
+	r.Spent = Spent{Machine: 10 * time.Millisecond, Attributed: 6 * time.Millisecond}
+	r.Baseline = Spent{Machine: 2 * time.Microsecond, Attributed: 2 * time.Microsecond}
+	if got, want := r.PerSent(), (Spent{10 * time.Microsecond, 6 * time.Microsecond}); got != want {
+		t.Errorf("a packet sent takes %v, want %v", got, want)
+	}
+	if got, want := r.PerPacket(), (Spent{10 * time.Microsecond, 5 * time.Microsecond}); got != want {
+		t.Errorf("a packet delivered takes %v, want %v", got, want)
+	}
+	if r.Others() != 0.002 {
+		t.Errorf("others take %v processors", r.Others())
 	}
 	var nothing Report
-	if nothing.Loss() != 0 || nothing.DeliveredRate() != 0 || nothing.CPUPerPacket() != 0 || nothing.MachinePerPacket() != 0 {
+	if nothing.Loss() != 0 || nothing.DeliveredRate() != 0 || nothing.CPUPerPacket() != 0 || nothing.PerPacket() != (Spent{}) {
 		t.Error("nothing sent, and yet something to tell")
 	}
 }
@@ -52,13 +59,13 @@ func TestLimit(t *testing.T) {
 			"a machine too small for both",
 			Report{
 				Load: Load{Process: 1}, Sent: 1000, Delivered: 500, Elapsed: time.Second,
-				CPU: time.Second, Processors: 2, Machine: 2 * time.Second, MachineProcessors: 2,
+				CPU: time.Second, Processors: 2, Spent: Spent{Machine: 2 * time.Second}, MachineProcessors: 2,
 			},
 			LimitMachine,
 		},
 		{
 			"a busy machine that keeps up",
-			Report{Load: Load{Process: 1, Rate: 1}, Sent: 1, Delivered: 1, Elapsed: time.Second, Machine: time.Second, MachineProcessors: 1},
+			Report{Load: Load{Process: 1, Rate: 1}, Sent: 1, Delivered: 1, Elapsed: time.Second, Spent: Spent{Machine: time.Second}, MachineProcessors: 1},
 			LimitLoad,
 		},
 	}

@@ -96,9 +96,18 @@ type ProcessCost struct {
 type MachineCost struct {
 	BusySeconds           float64 `json:"busySeconds"`
 	Processors            int     `json:"processors"`
+	OthersBusy            float64 `json:"othersBusy"` // processors that something else kept busy
 	GeneratorMicroseconds float64 `json:"generatorMicrosecondsPerPacket"`
 	MicrosecondsPerPacket float64 `json:"microsecondsPerPacket"` // less the generator's
+
+	// AttributedMicroseconds is the same of the server, the generator and the kernel's
+	// threads for packets alone, and so without what else the machine did.
+	AttributedMicroseconds float64 `json:"attributedMicrosecondsPerPacket"`
 }
+
+// muchElse is how many processors may be busy with something else before the whole
+// machine's figure says little.
+const muchElse = 0.1
 
 // GeneratorCost is what the generator itself spent, and lost.
 type GeneratorCost struct {
@@ -128,12 +137,18 @@ func (r *Result) take(report *Report) {
 		PID: int(report.Process), CPUSeconds: report.CPU.Seconds(), Processors: report.Processors,
 		MicrosecondsPerPacket: microseconds(report.CPUPerPacket()),
 	}
-	if report.Baseline != 0 && report.Machine != 0 {
-		r.Machine = &MachineCost{
-			BusySeconds: report.Machine.Seconds(), Processors: report.MachineProcessors,
-			GeneratorMicroseconds: microseconds(report.Baseline),
-			MicrosecondsPerPacket: microseconds(report.MachinePerPacket()),
-		}
+	if report.Baseline == (Spent{}) || report.Spent == (Spent{}) {
+		return
+	}
+	relaying := report.PerPacket()
+	r.Machine = &MachineCost{
+		BusySeconds: report.Spent.Machine.Seconds(), Processors: report.MachineProcessors, OthersBusy: report.Others(),
+		GeneratorMicroseconds:  microseconds(report.Baseline.Machine),
+		MicrosecondsPerPacket:  microseconds(relaying.Machine),
+		AttributedMicroseconds: microseconds(relaying.Attributed),
+	}
+	if n := r.Machine.OthersBusy; n > muchElse {
+		r.Notes = append(r.Notes, fmt.Sprintf("something else kept %.1f processors busy: the figure of the whole machine says little", n))
 	}
 }
 

@@ -35,7 +35,7 @@ func (f *Fleet) Baseline(ctx context.Context, l Load) (*Report, error) {
 	case l.Mode == RelayToRelay && len(f.clients)%2 != 0:
 		return nil, errOdd
 	}
-	l.Process, l.Baseline = 0, 0
+	l.Process, l.Baseline = 0, Spent{}
 	return f.carry(ctx, l, f.straight(l.Mode))
 }
 
