@@ -19,6 +19,12 @@ type kernelCounts struct {
 	Bytes   uint64
 }
 
+type kernelInterface struct {
+	_     structs.HostLayout
+	Mac   uint64
+	Index uint64
+}
+
 type kernelKey struct {
 	_          structs.HostLayout
 	Remote     [4]uint32

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -27,6 +28,8 @@ type Program struct {
 	lines    []kernelLine // two for each slot, by Direction
 	arrivals []uint64
 	mapped   [][]byte // what of these is to be unmapped
+
+	interfaces sync.Mutex // serialises changes of what is known of interfaces
 }
 
 // Load loads the program, with no flows. Links to it are the caller's to make and to
@@ -119,14 +122,46 @@ func (p *Program) Totals() ([]Counts, error) {
 }
 
 // SetInterface makes an interface known, by its index, or changes what is known of it.
+// On ErrFull it is one too many to tell apart.
 func (p *Program) SetInterface(index int, i Interface) error {
-	err := p.objects.Interfaces.Put(uint32(index), i.MAC.word()|uint64(i.Flags)<<macBits)
-	return whenFull("make an interface known", err)
+	p.interfaces.Lock()
+	defer p.interfaces.Unlock()
+	if at, err := p.interfaceLocked(index); err != nil {
+		return err
+	} else if at.Index != 0 && at.Index != uint64(index) {
+		return fmt.Errorf("make an interface known: %w", ErrFull)
+	}
+	value := kernelInterface{Mac: i.MAC.word() | uint64(i.Flags)<<macBits, Index: uint64(index)}
+	return p.putInterfaceLocked(index, &value)
 }
 
 // RemoveInterface makes every frame of an interface pass.
 func (p *Program) RemoveInterface(index int) error {
-	return whenGone("forget an interface", p.objects.Interfaces.Delete(uint32(index)))
+	p.interfaces.Lock()
+	defer p.interfaces.Unlock()
+	if at, err := p.interfaceLocked(index); err != nil || at.Index != uint64(index) {
+		return err
+	}
+	return p.putInterfaceLocked(index, &kernelInterface{})
+}
+
+// interfacePlaces is how many interfaces the program can know, by the low bits of their
+// indices; INTERFACES in maps.h.
+const interfacePlaces = 1024
+
+// interfaceLocked returns what is known of the interface in the place of another.
+func (p *Program) interfaceLocked(index int) (at kernelInterface, err error) {
+	if err = p.objects.Interfaces.Lookup(uint32(index%interfacePlaces), &at); err != nil {
+		err = fmt.Errorf("look for an interface: %w", err)
+	}
+	return at, err
+}
+
+func (p *Program) putInterfaceLocked(index int, value *kernelInterface) error {
+	if err := p.objects.Interfaces.Put(uint32(index%interfacePlaces), value); err != nil {
+		return fmt.Errorf("make an interface known: %w", err)
+	}
+	return nil
 }
 
 // SetEgress says whether frames that came in elsewhere may leave by an interface. Its

@@ -8,8 +8,8 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// context is the kernel's struct xdp_md.
-type context struct {
+// runContext is the kernel's struct xdp_md.
+type runContext struct {
 	Data, DataEnd, DataMeta uint32
 	IngressInterface        uint32
 	Queue, EgressInterface  uint32
@@ -27,7 +27,7 @@ func (p *Program) Run(index int, frame []byte) (Action, []byte, error) {
 	options := ebpf.RunOptions{
 		Data:    frame,
 		DataOut: out,
-		Context: context{DataEnd: uint32(len(frame)), IngressInterface: uint32(index)},
+		Context: runContext{DataEnd: uint32(len(frame)), IngressInterface: uint32(index)},
 	}
 	verdict, err := p.objects.Hairpin.Run(&options)
 	if err != nil {

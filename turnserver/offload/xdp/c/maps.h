@@ -78,6 +78,11 @@ enum interface_flags {
 	SYMMETRIC = 1 << 2,
 };
 
+struct interface {
+	__u64 mac; /* and above it the flags */
+	__u64 index;
+};
+
 /* A local address that Binding requests to are answered. */
 struct service {
 	address local;
@@ -124,12 +129,14 @@ struct {
 	__type(value, struct counts);
 } totals SEC(".maps");
 
-/* By index: the MAC, and above it the flags. */
+/* By the low bits of its index, since an array is faster than a hash table. */
+#define INTERFACES 1024
+
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 256);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, INTERFACES);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct interface);
 } interfaces SEC(".maps");
 
 /* The interfaces that frames may leave by which came in by another. */

@@ -46,15 +46,15 @@ static inline __u64 mac_of(const __u16 *words)
 /* Whether the interface is known and the frame is for it alone. */
 static inline enum reason check_interface(struct xdp_md *ctx, struct packet *p, const struct ethernet *eth)
 {
-	__u32 index = ctx->ingress_ifindex;
-	__u64 *known = bpf_map_lookup_elem(&interfaces, &index);
-	__u64 interface;
+	__u32 index = ctx->ingress_ifindex % INTERFACES;
+	struct interface *known = bpf_map_lookup_elem(&interfaces, &index);
+	__u64 mac;
 
-	if (!known)
+	if (!known || *(volatile __u64 *)&known->index != ctx->ingress_ifindex)
 		return UNCONFIGURED;
-	interface = *(volatile __u64 *)known;
-	p->mac = interface & MAC_MASK;
-	p->interface_flags = interface >> MAC_BITS;
+	mac = *(volatile __u64 *)&known->mac;
+	p->mac = mac & MAC_MASK;
+	p->interface_flags = mac >> MAC_BITS;
 	return mac_of(eth->destination) == p->mac ? FINE : FOREIGN_MAC;
 }
 
