@@ -18,6 +18,7 @@ type datagram struct {
 	ttl   uint8
 	class uint8
 	sum   sumKind
+	odd   uint16 // what a wrong checksum makes the datagram sum up to, not 0xFFFF
 }
 
 // sumKind is how the UDP checksum is filled in.
@@ -27,7 +28,7 @@ const (
 	wholeSum   sumKind = iota // as RFC 768 says
 	noSum                     // zero
 	pendingSum                // left to a device: the pseudo-header's sum alone
-	wrongSum                  // one off
+	wrongSum                  // the datagram was damaged
 )
 
 const (
@@ -83,25 +84,26 @@ func (d *datagram) appendUDP(f []byte) []byte {
 	f = append(f, 0, 0)
 	f = append(f, d.payload...)
 	pseudo := d.pseudo(udpLen + len(d.payload))
-	binary.BigEndian.PutUint16(f[start+6:], checksum(d.sum, pseudo, f[start:]))
+	binary.BigEndian.PutUint16(f[start+6:], d.checksum(pseudo, f[start:]))
 	return f
 }
 
-func checksum(kind sumKind, pseudo, udp []byte) uint16 {
-	if kind == noSum {
+// checksum returns the field's value for a datagram in which it is zero.
+func (d *datagram) checksum(pseudo, udp []byte) uint16 {
+	total := uint16(0xFFFF)
+	switch d.sum {
+	case noSum:
 		return 0
-	}
-	if kind == pendingSum {
+	case pendingSum:
 		return ones(pseudo)
+	case wrongSum:
+		total = d.odd
 	}
-	sum := ^ones(append(pseudo, udp...))
-	if kind == wrongSum {
-		sum++
+	missing := ^ones(append(pseudo, udp...))
+	if sum := ones([]byte{byte(missing >> 8), byte(missing), byte(total >> 8), byte(total)}); sum != 0 {
+		return sum
 	}
-	if sum == 0 {
-		return 0xFFFF
-	}
-	return sum
+	return 0xFFFF
 }
 
 // pseudo returns the pseudo-header (RFC 768, RFC 8200 §8.1); that of IPv4 sums up to
@@ -127,8 +129,8 @@ func ones(b []byte) uint16 {
 }
 
 // read returns what a host's network stack would make of a frame: the UDP datagram in
-// it, if there is a whole and right one. It forgives padding after the packet, as
-// stacks do, and reports it.
+// it, if there is a whole one. Of a wrong UDP checksum, and of padding after the packet,
+// it tells.
 func read(f []byte) (d datagram, padded, ok bool) {
 	if len(f) < ethernetLen {
 		return d, false, false
@@ -197,5 +199,8 @@ func (d *datagram) readUDP(u []byte) bool {
 		d.sum = pendingSum
 		return true
 	}
-	return ones(append(pseudo, u[:length]...)) == 0xFFFF
+	if d.odd = ones(append(pseudo, u[:length]...)); d.odd != 0xFFFF {
+		d.sum = wrongSum
+	}
+	return true
 }

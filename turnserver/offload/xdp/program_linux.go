@@ -45,6 +45,10 @@ func Load(c Config) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
+	return loadSpec(spec, c)
+}
+
+func loadSpec(spec *ebpf.CollectionSpec, c Config) (*Program, error) {
 	p := &Program{}
 	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
 		return nil, fmt.Errorf("load the XDP program: %w", err)

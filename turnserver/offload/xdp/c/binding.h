@@ -135,7 +135,7 @@ static inline enum reason write_answer(struct xdp_md *ctx, const struct answer *
 }
 
 /* Answers a Binding request, or says why not. */
-static __attribute__((noinline)) enum reason answer_binding(struct xdp_md *ctx, const struct packet *p, const struct stun *request)
+static subprogram enum reason answer_binding(struct xdp_md *ctx, const struct packet *p, const struct stun *request)
 {
 	struct ethernet *eth = (void *)(long)ctx->data;
 	struct onward o = {};

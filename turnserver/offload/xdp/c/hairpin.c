@@ -61,22 +61,13 @@ static inline int action_of(enum reason why)
 	}
 }
 
-SEC("xdp")
-int hairpin(struct xdp_md *ctx)
+/* Relays a datagram, or counts why not; returns the action. */
+static subprogram int relay(struct xdp_md *ctx, struct packet *p)
 {
 	struct flow f, other;
 	struct onward o = {};
-	struct packet p;
-	enum reason why = read_packet(ctx, &p);
+	enum reason why = decide(ctx, p, &f, &other, &o);
 
-	if (!why) {
-		const struct stun *request = binding_request(ctx, &p);
-
-		if (request)
-			why = answer_binding(ctx, &p, request);
-		else
-			why = decide(ctx, &p, &f, &other, &o);
-	}
 	if (!why)
 		why = write_headers(ctx, &o);
 	if (why) {
@@ -86,6 +77,23 @@ int hairpin(struct xdp_md *ctx)
 	count_flows(&f, &other, &o);
 	count(o.verdict, o.length);
 	return o.action;
+}
+
+SEC("xdp")
+int hairpin(struct xdp_md *ctx)
+{
+	struct packet p;
+	enum reason why = read_packet(ctx, &p);
+
+	if (!why) {
+		const struct stun *request = binding_request(ctx, &p);
+
+		if (!request)
+			return relay(ctx, &p);
+		why = answer_binding(ctx, &p, request);
+	}
+	count(why, 0);
+	return action_of(why);
 }
 
 /* Shows user space the clock that lifetimes are compared with. */

@@ -69,3 +69,6 @@ struct stun {
 #define HEADERS6 (sizeof(struct ethernet) + sizeof(struct ip6) + sizeof(struct udp))
 
 #define inline __attribute__((always_inline)) inline
+
+/* A function with a stack of its own: one for all would be larger than the 512 bytes. */
+#define subprogram __attribute__((noinline))
