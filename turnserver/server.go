@@ -163,8 +163,8 @@ func (s *Server) listenPackets(addr netip.AddrPort) (conns []*udp.Conn, err erro
 		ReusePort:     s.config.Sockets > 1,
 		PacketInfo:    addr.Addr().IsUnspecified(),
 		Shared:        true,
-		ReceiveBuffer: listenBuffer,
-		SendBuffer:    listenBuffer,
+		ReceiveBuffer: ListenBuffer,
+		SendBuffer:    ListenBuffer,
 	}
 	for range s.config.Sockets {
 		conn, err := udp.Listen(addr, options)
@@ -182,9 +182,9 @@ func (s *Server) listenPackets(addr netip.AddrPort) (conns []*udp.Conn, err erro
 	return conns, nil
 }
 
-// listenBuffer is the kernel's buffer for each listening socket, in bytes: a tenth of
+// ListenBuffer is the kernel's buffer for each listening socket, in bytes: a tenth of
 // a second of 250 Mbit/s. The system may give less.
-const listenBuffer = 4 << 20
+const ListenBuffer = 4 << 20
 
 // ownAddresses returns what the peer policy must know of this host: the addresses
 // that only the hairpin turn serves, and those that are never peers.

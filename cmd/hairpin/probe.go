@@ -42,10 +42,9 @@ func newProbe(d deps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "probe URI...",
 		Short: "Test STUN and TURN servers of any vendor, and say what is wrong",
-		Long: `Test STUN and TURN servers of any vendor, and say in words what was found. A
-password, or a secret to mint one from, is never taken from the command line.
-Exit codes: 0 no fault found, 1 a fault found or not all tried, 2 wrong usage,
-3 a server does not answer.`,
+		Long: `Test STUN and TURN servers of any vendor, and say in words what was found. The
+command line takes no password and no secret. Exit codes: 0 no fault found, 1 a
+fault found or not all tried, 2 wrong usage, 3 a server does not answer.`,
 		Example: `  hairpin probe --secret-file secrets turn:turn.example.org stun:192.0.2.1
   hairpin probe --username alice --password-file - turns:turn.example.org < pw`,
 		Args: cobra.ArbitraryArgs,
@@ -64,7 +63,7 @@ Exit codes: 0 no fault found, 1 a fault found or not all tried, 2 wrong usage,
 	flags.StringVar(&o.caFile, "ca-file", "", "`FILE` with root certificates to trust")
 	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "longest `TIME` for each URI")
 	flags.BoolVar(&o.json, "json", false, "print as JSON")
-	cmd.AddCommand(newProbeNAT(d))
+	cmd.AddCommand(newProbeNAT(d), newProbeSelf(d))
 	return cmd
 }
 

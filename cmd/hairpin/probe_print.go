@@ -36,14 +36,27 @@ func printProbe(to io.Writer, r probe.Result, after bool) error {
 	if r.Software != "" {
 		fmt.Fprintf(w, "  software  %s\n", oneLine(r.Software))
 	}
-	for _, s := range foldNeeds(r.Steps) {
+	printSteps(w, r.Steps, paint)
+	return w.Flush()
+}
+
+// printSelf writes what a look at a server's own machine found.
+func printSelf(to io.Writer, r probe.SelfResult) error {
+	w := bufio.NewWriter(to)
+	paint := painter(isTerminal(to))
+	fmt.Fprintf(w, "this machine: %s: %s\n", paint(colourOf(r.Verdict), string(r.Verdict)), r.Words)
+	printSteps(w, r.Steps, paint)
+	return w.Flush()
+}
+
+func printSteps(w io.Writer, steps []probe.Step, paint func(colour, text string) string) {
+	for _, s := range foldNeeds(steps) {
 		status, name, lines := rowsOf(s)
 		fmt.Fprintf(w, "  %s  %-*s  %s\n", paint(colourOfStep(s.Status), fmt.Sprintf("%-*s", statusWidth, status)), nameWidth, name, lines[0])
 		for _, line := range lines[1:] {
 			fmt.Fprintf(w, "  %-*s  %-*s  %s\n", statusWidth, "", nameWidth, "", line)
 		}
 	}
-	return w.Flush()
 }
 
 // foldNeeds makes one step of those that were skipped for the want of what an earlier
@@ -90,6 +103,8 @@ func colourOfStep(s probe.Status) string {
 		return colourGood
 	case probe.Fault:
 		return colourBad
+	case probe.Warning:
+		return "" // neither good nor bad, and to be seen
 	}
 	return colourFaint
 }

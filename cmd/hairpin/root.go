@@ -80,7 +80,7 @@ func errFound() error { return &exitError{code: exitFault} }
 // run runs the command line and returns the exit code.
 func run(ctx context.Context, d deps, args []string) int {
 	root := newRoot(d)
-	root.SetArgs(args)
+	root.SetArgs(selfAlias(args))
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK

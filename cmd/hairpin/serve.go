@@ -106,6 +106,8 @@ func serve(ctx context.Context, d deps, flags *serveFlags, config *loadedConfig,
 		return err
 	}
 	v.announce(d.stdout)
+	stopChecking := v.checkSelf(ctx, s)
+	defer stopChecking()
 	return v.run(ctx, hangups)
 }
 

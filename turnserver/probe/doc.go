@@ -34,6 +34,9 @@
 // A step that fails early may lack details. Field names are those of the types, and do
 // not change; times are in RFC 3339, durations in the unit that ends the name.
 //
+// A [SelfResult] has the verdict and steps of the same form, whose status may also be
+// warning; they are listed with their names.
+//
 // # The reasons
 //
 // Any step: needs (an earlier step did not give what this one needs), interrupted.

@@ -12,6 +12,7 @@ type Status string
 // The statuses.
 const (
 	OK      Status = "ok"      // it is as it should be
+	Warning Status = "warning" // it will do, and the words say what could be better; of Self alone
 	Fault   Status = "fault"   // it is not, and the words say why
 	Unknown Status = "unknown" // it could not be told, and the words say why
 	Skipped Status = "skipped" // it was not tried, and the words say why
@@ -67,6 +68,10 @@ func okay(details any, format string, a ...any) Step {
 
 func fault(reason string, details any, format string, a ...any) Step {
 	return Step{Status: Fault, Reason: reason, Words: fmt.Sprintf(format, a...), Details: details}
+}
+
+func warning(reason string, details any, format string, a ...any) Step {
+	return Step{Status: Warning, Reason: reason, Words: fmt.Sprintf(format, a...), Details: details}
 }
 
 func unknown(reason string, details any, format string, a ...any) Step {
