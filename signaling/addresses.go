@@ -95,6 +95,17 @@ func (a *addresses) join(n netip.Prefix) bool {
 	return a.byNet[n].joins.Allow()
 }
 
+// floodJoins is what a flood costs, in joins. Each socket has a burst of its own, so who comes back on a
+// new one whenever the old one is closed would be held to no rate.
+const floodJoins = 10
+
+// punish takes joins of an address, which has a socket open, for a flood; it may go into debt.
+func (a *addresses) punish(n netip.Prefix) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.byNet[n].joins.ReserveN(time.Now(), min(floodJoins, a.limits.JoinBurst))
+}
+
 // pruneLocked forgets addresses without sockets and members whose joins are long past. It looks at all of them,
 // and therefore at most once a second.
 func (a *addresses) pruneLocked(now time.Time) {

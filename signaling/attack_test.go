@@ -65,6 +65,28 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// SEC-53, SEC-54: who floods again and again, on one socket after the other, soon waits between them.
+func TestFloodOnManySockets(t *testing.T) {
+	s := start(t, func(c *Config) { c.Limits.JoinRate = 0.001 })
+	floods := 0
+	for ; floods < s.hub.limits.JoinBurst; floods++ {
+		c := s.dial()
+		c.send(`{"type":"join","roomId":"r"}`)
+		if m := c.next().message; m["type"] == "error" {
+			if m["reason"] != string(ReasonTooManyJoins) {
+				t.Fatalf("got %v", m)
+			}
+			break
+		}
+		for c.sendRaw(websocket.MessageText, []byte(`{"type":"candidate","candidate":null}`)) == nil {
+		}
+		c.closed(int(websocket.StatusPolicyViolation))
+	}
+	if want := s.hub.limits.JoinBurst/(floodJoins+1) + 1; floods > want {
+		t.Errorf("%d floods were let in, want %d", floods, want)
+	}
+}
+
 func TestByteFlood(t *testing.T) {
 	s := start(t, func(c *Config) { c.Limits.ByteRate = 1 })
 	a, b := s.enter("r"), s.enter("r")

@@ -387,6 +387,7 @@ func isGoodbye(code websocket.StatusCode) bool {
 func (p *peer) take(kind websocket.MessageType, data []byte) {
 	now := time.Now()
 	if !p.messages.AllowN(now, 1) || !p.bytes.AllowN(now, len(data)) {
+		p.hub.addresses.punish(p.network)
 		p.refuse(refuse(ReasonRateLimited, "The client sends too much."))
 		return
 	}
