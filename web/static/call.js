@@ -1,5 +1,5 @@
 /**
- * One call as the page shows it, from joining to leaving: tiles, chat, notices and controls around a Room.
+ * One call as the page shows it, from joining to leaving: tiles, chat, files, notices and controls around a Room.
  *
  * @typedef {import('./options.js').CallOptions} CallOptions
  * @typedef {import('./hairpin.js').Member} Member
@@ -12,46 +12,61 @@
  * @property {(refusal: Refusal) => void} onRefused the server did not let us in, or shut us out; the call is over
  * @property {() => void} onRetry the user wants to enter anew
  */
+import { CROWD } from './advice.js'
 import { encodeText, parseChat } from './chat.js'
 import { addChatLine, addChatNote, setChatOpen } from './chatpanel.js'
-import { showStatus, showToggles } from './controls.js'
+import { showLock, showStatus, showToggles } from './controls.js'
+import { closeDetails } from './details.js'
+import { Files } from './files.js'
 import { join, JoinError } from './hairpin.js'
 import { closeMedia, openMedia, trackOf } from './media.js'
 import { clearNotice, notify } from './notices.js'
-import { MemberTile, OwnTile } from './tiles.js'
-import { failureWords, mediaWords, refusalWords } from './words.js'
+import { nameOf, People } from './people.js'
+import { relayOnlyChosen, useSettings } from './settings.js'
+import { OwnTile } from './tiles.js'
+import { CROWD_WORDS, deviceWords, failureWords, mediaWords, refusalWords, screenWords } from './words.js'
 
 export class Call {
   #options
   #handlers
+  /** @type {MediaStream | null} opened before the call, until it takes them over */
+  #preview
   /** @type {Room | null} */
   #room = null
+  /** @type {People | null} */
+  #people = null
+  /** @type {Files | null} */
+  #files = null
   #own
-  /** @type {Map<string, MemberTile>} */
-  #tiles = new Map()
   #end = new AbortController()
+  #crowdTold = false
 
   /**
    * @param {CallOptions} options
+   * @param {MediaStream | null} preview ours from now on
    * @param {CallHandlers} handlers
    */
-  constructor(options, handlers) {
+  constructor(options, preview, handlers) {
     this.#options = options
+    this.#preview = preview
     this.#handlers = handlers
     this.#own = new OwnTile(options.name)
   }
 
   async start() {
     this.#onState('joining')
-    this.#showChat()
-    notify('media', 'info', 'If the browser asks, allow the camera and the microphone.')
-    const media = await this.#openMedia()
+    setChatOpen(false)
+    showLock(false, false)
+    const media = this.#preview ?? (await this.#openMedia())
+    this.#preview = null
     if (this.#ended) return closeMedia(media)
+    this.#showMedia(media)
     const { room, name, token, relayOnly, transport } = this.#options
     const { signal } = this.#end
     try {
       this.#enter(await join({ room, name, token, relayOnly, transport, media, stopTracks: true, signal }))
     } catch (error) {
+      closeMedia(media)
       if (this.#ended) return
       if (!(error instanceof JoinError)) throw error
       this.#handlers.onRefused(error)
@@ -60,9 +75,12 @@ export class Call {
 
   end() {
     this.#end.abort()
+    closeMedia(this.#preview)
+    useSettings(null)
+    closeDetails()
+    this.#people?.end()
     this.#room?.leave()
     this.#own.remove()
-    for (const tile of this.#tiles.values()) tile.remove()
   }
 
   /** @param {string} text */
@@ -72,6 +90,11 @@ export class Call {
     for (const id of (await this.#room?.send(encodeText(text, Date.now()))) ?? []) {
       addChatNote(`Not delivered to ${nameOf(members.get(id))}.`)
     }
+  }
+
+  /** @param {File[]} files */
+  offerFiles(files) {
+    this.#files?.offer(files)
   }
 
   /**
@@ -84,6 +107,25 @@ export class Call {
     this.#room.mute(kind, this.#room.media[kind])
   }
 
+  async toggleScreen() {
+    clearNotice('screen')
+    if (this.#room?.sharing) return this.#room.stopScreen()
+    try {
+      await this.#room?.shareScreen()
+    } catch (error) {
+      if (!this.#ended) notify('screen', 'warning', screenWords(error))
+    }
+  }
+
+  toggleLock() {
+    this.#room?.lock(!this.#room.locked)
+  }
+
+  /** @param {Member} member */
+  remove(member) {
+    this.#room?.remove(member.id)
+  }
+
   get #ended() {
     return this.#end.signal.aborted
   }
@@ -91,13 +133,18 @@ export class Call {
   /** @param {Room} room */
   #enter(room) {
     this.#room = room
+    this.#people = new People(room)
+    this.#files = new Files(room)
     this.#watch(room)
-    this.#showMedia()
+    useSettings(room, this.#options.relayOnly)
+    this.#showLock()
+    this.#showMedia(room.stream)
     for (const member of room.members.values()) this.#onMember(member)
     this.#onState(room.state)
   }
 
   async #openMedia() {
+    notify('media', 'info', 'If the browser asks, allow the camera and the microphone.')
     const opened = await openMedia()
     clearNotice('media')
     if (opened.error && !this.#ended) {
@@ -119,11 +166,14 @@ export class Call {
       state: (state) => this.#onState(state),
       member: (member) => this.#onMember(member),
       left: (member) => this.#onLeft(member),
-      stream: (member) => this.#tiles.get(member.id)?.showMember(),
+      stream: (member) => this.#people?.show(member),
       update: (member) => this.#onUpdate(member),
       message: ({ member, data }) => this.#onData(member, data),
-      media: () => this.#showMedia(),
-      stats: () => this.#showStats(),
+      media: () => this.#showMedia(room.stream),
+      screen: () => this.#showMedia(room.stream),
+      device: (change) => notify('device', change.track ? 'info' : 'warning', deviceWords(change)),
+      stats: () => this.#people?.showStats(),
+      locked: () => this.#showLock(),
       down: () => this.#onDown(),
       error: (refusal) => this.#onError(refusal),
     }
@@ -141,30 +191,38 @@ export class Call {
 
   /** @param {Member} member */
   #onMember(member) {
-    this.#tiles.set(member.id, new MemberTile(member))
+    this.#people?.add(member)
     this.#showStatus()
+    if (!this.#crowdTold && (this.#room?.members.size ?? 0) + 1 >= CROWD) {
+      this.#crowdTold = true
+      notify('crowd', 'info', CROWD_WORDS)
+    }
   }
 
   /** @param {Member} member */
   #onLeft(member) {
-    this.#tiles.get(member.id)?.remove()
-    this.#tiles.delete(member.id)
+    this.#people?.remove(member)
+    this.#files?.gone(member)
     clearNotice(`member-${member.id}`)
     // Members dropped because we come back under another id have not left.
-    if (this.#room?.state !== 'reconnecting') addChatNote(`${nameOf(member)} left.`)
+    if (this.#room?.state !== 'reconnecting') {
+      addChatNote(member.leftReason === 'removed' ? `${nameOf(member)} was removed.` : `${nameOf(member)} left.`)
+    }
     this.#showChat()
     this.#showStatus()
   }
 
   /** @param {Member} member */
   #onUpdate(member) {
-    this.#tiles.get(member.id)?.showMember()
+    this.#people?.show(member)
+    this.#files?.update(member)
     this.#showChat()
     const subject = `member-${member.id}`
     clearNotice(subject)
     if (!member.failure) return
-    const words = `${nameOf(member)}: ${failureWords(member.failure, this.#options)}`
-    notify(subject, 'error', words, { label: 'Connect again', run: this.#handlers.onRetry })
+    const choice = { ...this.#options, relayOnly: relayOnlyChosen() }
+    const words = `${nameOf(member)}: ${failureWords(member.failure, choice)}`
+    notify(subject, 'error', words, { label: 'Connect again', run: this.#handlers.onRetry }, '/test')
   }
 
   /**
@@ -172,6 +230,7 @@ export class Call {
    * @param {unknown} data
    */
   #onData(member, data) {
+    if (this.#files?.receive(member, data)) return
     const message = parseChat(data)
     if (message) addChatLine(nameOf(member), message.text)
   }
@@ -186,29 +245,23 @@ export class Call {
     notify('server', 'warning', refusalWords(refusal))
   }
 
-  #showMedia() {
-    const stream = this.#room?.stream ?? null
-    this.#own.setStream(stream, trackOf(stream, 'video') !== null)
-    showToggles(stream)
+  /** @param {MediaStream | null} stream ours */
+  #showMedia(stream) {
+    const sharing = this.#room?.sharing ?? false
+    this.#own.setStream(stream, trackOf(stream, 'video')?.enabled ?? false)
+    this.#own.setSharing(sharing)
+    showToggles(stream, sharing)
+  }
+
+  #showLock() {
+    showLock(this.#room?.capabilities.includes('moderate') ?? false, this.#room?.locked ?? false)
   }
 
   #showStatus() {
-    showStatus(this.#room?.state ?? 'joining', this.#tiles.size)
+    showStatus(this.#room?.state ?? 'joining', this.#room?.members.size ?? 0)
   }
 
   #showChat() {
     setChatOpen([...(this.#room?.members.values() ?? [])].some(({ ready }) => ready))
   }
-
-  async #showStats() {
-    for (const [id, tile] of this.#tiles) {
-      const stats = await this.#room?.stats(id)
-      if (stats) tile.showStats(stats)
-    }
-  }
-}
-
-/** @param {Member | undefined} member */
-function nameOf(member) {
-  return member?.name || 'Guest'
 }

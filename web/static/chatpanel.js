@@ -8,6 +8,7 @@ const log = element('chat-log', HTMLOListElement)
 const form = element('chat-form', HTMLFormElement)
 const text = element('chat-text', HTMLInputElement)
 const button = element('chat-send', HTMLButtonElement)
+const attach = element('chat-attach', HTMLButtonElement)
 
 /** @param {(text: string) => void} send called with what the user wrote, never empty */
 export function onChatSubmit(send) {
@@ -22,7 +23,7 @@ export function onChatSubmit(send) {
 
 /** @param {boolean} open whether there is anybody to write to */
 export function setChatOpen(open) {
-  text.disabled = button.disabled = !open
+  text.disabled = button.disabled = attach.disabled = !open
   text.placeholder = open ? 'Write a message' : 'Nobody is here yet'
 }
 
@@ -36,12 +37,12 @@ export function addChatLine(author, line, { own = false, at = new Date() } = {})
   const head = create('div', 'head')
   head.append(create('span', 'author', author), create('time', '', clockTime(at)))
   item.append(head, create('p', 'text', line))
-  append(item)
+  addChatItem(item)
 }
 
 /** @param {string} line what happened, rather than what somebody said */
 export function addChatNote(line) {
-  append(create('li', 'note', line))
+  addChatItem(create('li', 'note', line))
 }
 
 export function clearChat() {
@@ -49,7 +50,7 @@ export function clearChat() {
 }
 
 /** @param {HTMLElement} item */
-function append(item) {
+export function addChatItem(item) {
   log.append(item)
   while (log.children.length > MAX_LINES) log.firstElementChild?.remove()
   log.scrollTop = log.scrollHeight

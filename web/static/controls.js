@@ -11,6 +11,8 @@ import { stateWords } from './words.js'
 
 const microphone = element('microphone', HTMLButtonElement)
 const camera = element('camera', HTMLButtonElement)
+const screen = element('screen', HTMLButtonElement)
+const lock = element('lock', HTMLButtonElement)
 const leave = element('leave', HTMLButtonElement)
 const status = element('status', HTMLElement)
 const roomName = element('room-name', HTMLElement)
@@ -18,8 +20,16 @@ const alone = element('alone', HTMLElement)
 const link = element('link', HTMLInputElement)
 const tiles = element('tiles', HTMLDivElement)
 
-/** @param {{ toggle: (kind: 'audio' | 'video') => void, leave: () => void }} handlers */
+/**
+ * @param {object} handlers
+ * @param {(kind: 'audio' | 'video') => void} handlers.toggle
+ * @param {() => void} handlers.shareScreen or no longer
+ * @param {() => void} handlers.lock or unlock
+ * @param {() => void} handlers.leave
+ */
 export function onControls(handlers) {
+  screen.addEventListener('click', handlers.shareScreen)
+  lock.addEventListener('click', handlers.lock)
   microphone.addEventListener('click', () => handlers.toggle('audio'))
   camera.addEventListener('click', () => handlers.toggle('video'))
   leave.addEventListener('click', handlers.leave)
@@ -33,10 +43,29 @@ export function showRoom(room) {
   link.value = inviteLink(location.origin, room)
 }
 
-/** @param {MediaStream | null} media ours */
-export function showToggles(media) {
+/**
+ * @param {MediaStream | null} media ours
+ * @param {boolean} sharing a screen, so that the camera is not in use
+ */
+export function showToggles(media, sharing) {
   showToggle(microphone, trackOf(media, 'audio'), { on: 'Mute', off: 'Unmute', none: 'No microphone' })
-  showToggle(camera, trackOf(media, 'video'), { on: 'Stop camera', off: 'Start camera', none: 'No camera' })
+  const labels = sharing ? { on: 'Pause screen', off: 'Resume screen' } : { on: 'Stop camera', off: 'Start camera' }
+  showToggle(camera, trackOf(media, 'video'), { ...labels, none: 'No camera' })
+  // Where the browser has no screens to share, such as on phones, there is no button either.
+  screen.hidden = !navigator.mediaDevices?.getDisplayMedia
+  screen.textContent = sharing ? 'Stop sharing' : 'Share screen'
+  screen.setAttribute('aria-pressed', String(sharing))
+}
+
+/**
+ * @param {boolean} mayLock
+ * @param {boolean} locked
+ */
+export function showLock(mayLock, locked) {
+  lock.hidden = !mayLock
+  lock.textContent = locked ? 'Unlock room' : 'Lock room'
+  lock.setAttribute('aria-pressed', String(locked))
+  document.body.classList.toggle('locked', locked)
 }
 
 /**

@@ -7,10 +7,14 @@
 import { Call } from './call.js'
 import { clearChat, onChatSubmit } from './chatpanel.js'
 import { onControls, showRoom } from './controls.js'
+import { onRemove } from './details.js'
+import { clearFiles, onFiles } from './filespanel.js'
 import { askForToken, fillLobby, onLobbySubmit } from './lobby.js'
 import { clearNotices, notify } from './notices.js'
 import { addressOf, readOptions } from './options.js'
 import { showView } from './page.js'
+import { previewIfAllowed, startPreview, takePreview } from './preview.js'
+import { startSettings } from './settings.js'
 import { refusalWords } from './words.js'
 
 /** @type {Call | null} */
@@ -21,10 +25,11 @@ function enter(options) {
   call?.end()
   clearNotices()
   clearChat()
+  clearFiles()
   history.replaceState(null, '', addressOf(location, options))
   showRoom(options.room)
   showView('call')
-  call = new Call(options, {
+  call = new Call(options, takePreview(), {
     onState: setState,
     onRetry: () => enter(options),
     onRefused: (refusal) => {
@@ -52,8 +57,14 @@ function setState(state) {
 
 onLobbySubmit(enter)
 onChatSubmit((text) => call?.say(text))
+onFiles((files) => call?.offerFiles(files))
+onRemove((member) => call?.remove(member))
+startPreview()
+startSettings()
 onControls({
   toggle: (kind) => call?.toggle(kind),
+  shareScreen: () => void call?.toggleScreen(),
+  lock: () => call?.toggleLock(),
   leave: () => {
     leave('left')
     notify('left', 'info', 'You left the call.')
@@ -68,3 +79,4 @@ addEventListener('pageshow', ({ persisted }) => {
 const options = readOptions(location)
 fillLobby(options)
 if (options.join && options.room) enter(options)
+else void previewIfAllowed()

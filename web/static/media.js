@@ -29,6 +29,22 @@ export async function openMedia(devices = navigator.mediaDevices) {
   return { stream: null, error }
 }
 
+/**
+ * One device in place of another of its kind, which is stopped.
+ *
+ * @param {MediaStream} stream
+ * @param {'audio' | 'video'} kind
+ * @param {string} deviceId
+ */
+export async function switchDevice(stream, kind, deviceId) {
+  const wish = { ...(kind === 'video' ? VIDEO : AUDIO), deviceId: { exact: deviceId } }
+  const opened = await navigator.mediaDevices.getUserMedia({ [kind]: wish })
+  const before = trackOf(stream, kind)
+  if (before) stream.removeTrack(before)
+  before?.stop()
+  stream.addTrack(opened.getTracks()[0])
+}
+
 /** @param {MediaStream | null} stream */
 export function closeMedia(stream) {
   for (const track of stream?.getTracks() ?? []) track.stop()

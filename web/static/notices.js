@@ -15,13 +15,16 @@ const shown = new Map()
  * @param {Kind} kind
  * @param {string} text
  * @param {Action} [action] what the reader can do about it; doing it takes the notice away
+ * @param {string} [test] address of the page that tells more
  */
-export function notify(subject, kind, text, action) {
+export function notify(subject, kind, text, action, test) {
   clearNotice(subject)
   const notice = create('div', `notice ${kind}`)
   notice.dataset.subject = subject
   if (kind === 'error') notice.setAttribute('role', 'alert')
-  notice.append(create('p', '', text))
+  const words = create('p', '', text)
+  if (test) words.append(' ', Object.assign(create('a', '', 'Test the connection'), { href: test, target: '_blank' }))
+  notice.append(words)
   if (action) notice.append(button(action.label, 'action', () => act(subject, action)))
   const close = button('×', 'close', () => clearNotice(subject))
   close.setAttribute('aria-label', 'Dismiss')

@@ -6,7 +6,7 @@
  */
 import { notify } from './notices.js'
 import { create, element } from './page.js'
-import { bitrateWords, numberWords, pairTitle, pairWords } from './words.js'
+import { bitrateWords, numberWords, pairTitle, pairWords, VERDICT_WORDS } from './words.js'
 
 const grid = element('tiles', HTMLDivElement)
 
@@ -67,6 +67,11 @@ export class OwnTile extends Tile {
     this.root.classList.add('own')
     this.video.muted = true
   }
+
+  /** @param {boolean} sharing a screen, which must not be mirrored */
+  setSharing(sharing) {
+    this.root.classList.toggle('screen', sharing)
+  }
 }
 
 export class MemberTile extends Tile {
@@ -74,32 +79,59 @@ export class MemberTile extends Tile {
   #values = new Map()
   #state = create('span', 'state')
 
-  /** @param {Member} member */
-  constructor(member) {
+  #badge = create('button', 'badge')
+  #advice = create('p', 'advice')
+  #silent = create('span', 'silent', 'muted')
+
+  /**
+   * @param {Member} member
+   * @param {() => void} open shows the details of the connection
+   */
+  constructor(member, open) {
     super()
     this.member = member
     this.video.dataset.member = member.id
     this.video.addEventListener('loadedmetadata', () => playAloud(this.video))
-    this.caption.append(this.#state)
-    this.root.append(this.#statistics())
+    this.#badge.type = 'button'
+    this.#badge.addEventListener('click', open)
+    this.caption.append(this.#silent, this.#state, this.#badge)
+    this.#advice.hidden = true
+    this.root.append(this.#advice, this.#statistics())
     this.showMember()
+    this.#showVerdict('unknown')
   }
 
   showMember() {
-    const { name, state, stream } = this.member
+    const { name, state, stream, media } = this.member
     this.setName(name || 'Guest')
     this.root.dataset.memberState = state
     this.#state.textContent = state === 'connected' ? '' : state
-    this.setStream(stream, stream.getVideoTracks().some((track) => !track.muted))
+    this.#silent.hidden = media.audio
+    this.root.classList.toggle('screen', media.screen)
+    this.setStream(stream, media.video && stream.getVideoTracks().some((track) => !track.muted))
   }
 
-  /** @param {Stats} stats */
-  showStats(stats) {
-    this.root.dataset.verdict = stats.verdict
+  /**
+   * @param {Stats} stats
+   * @param {string} advice empty where all is well
+   */
+  showStats(stats, advice) {
+    this.#showVerdict(stats.verdict)
+    this.#advice.textContent = advice
+    this.#advice.hidden = advice === ''
     this.#show('path', pairWords(stats.pair), pairTitle(stats.pair))
     this.#show('round-trip', numberWords(stats.roundTripMs, 'ms'))
     this.#show('loss', numberWords(stats.lossPercent, '%', 1))
     this.#show('bitrate', bitrateWords(stats))
+  }
+
+  /** @param {Stats['verdict']} verdict */
+  #showVerdict(verdict) {
+    const words = VERDICT_WORDS[verdict]
+    this.root.dataset.verdict = verdict
+    this.#badge.textContent = words
+    const quality = verdict === 'unknown' ? 'not measured yet' : words.toLowerCase()
+    this.#badge.setAttribute('aria-label', `Connection to ${this.member.name || 'Guest'}: ${quality}. Show details`)
   }
 
   #statistics() {

@@ -19,8 +19,12 @@ export function mediaWords({ stream, error }) {
   return `${mediaCause(error)} ${mediaEffect(stream)}`
 }
 
-/** @param {unknown} error */
-function mediaCause(error) {
+/**
+ * Why there is no camera or microphone, and what to do.
+ *
+ * @param {unknown} error of getUserMedia
+ */
+export function mediaCause(error) {
   switch (error instanceof Error ? error.name : '') {
     case 'NotAllowedError':
       return 'This page may not use your camera and microphone: allow them in the address bar, then try again.'
@@ -58,6 +62,20 @@ export function refusalWords({ reason, message }) {
       return 'The server has no relay to offer at the moment, so only direct paths to the others are tried.'
     case 'unauthorized':
       return 'This room needs a valid access key. Enter the key you were given under “Connection options”.'
+    case 'room-locked':
+      return 'The room is locked: those inside want to be among themselves. Ask one of them to unlock it, then try again.'
+    case 'removed':
+      return 'A moderator removed you from this room. You cannot come back for a while; ask whoever invited you.'
+    case 'replaced':
+      return 'You went on with this call in another tab or window.'
+    case 'publish-denied':
+      return 'Your invitation lets you watch and listen here, but not be seen or heard.'
+    case 'not-moderator':
+      return 'Only moderators of this room may do that.'
+    case 'too-many-joins':
+    case 'too-many-sockets':
+    case 'rate-limited':
+      return 'The server had too many requests from your network. Wait a minute, then try again.'
     case 'room-full':
       return 'The room is full. Try again when somebody has left, or use another room.'
     default:
@@ -116,6 +134,73 @@ export function stateWords(state, others) {
   }
 }
 
+/** What the badge says of a connection. */
+export const VERDICT_WORDS = Object.freeze({ good: 'Good', warning: 'Fair', critical: 'Poor', unknown: '…' })
+
+/** What a call of many people is told. */
+export const CROWD_WORDS = 'Each of you now sends picture and sound to everybody else. For five people and more a media server ' +
+  '(SFU) serves better. If pictures stutter, choose a lower bitrate or resolution in Settings, or stop some cameras.'
+
+/**
+ * A device was unplugged, or came back.
+ *
+ * @param {{ kind: 'audio' | 'video', lost: string, track: MediaStreamTrack | null }} change
+ */
+export function deviceWords({ kind, lost, track }) {
+  const what = kind === 'video' ? 'camera' : 'microphone'
+  const gone = lost ? `The ${what} “${lost}” is gone.` : ''
+  const now = track
+    ? `Your ${what} is “${track.label}” now.`
+    : `There is no other ${what}: plug one in, and it is used at once.`
+  return `${gone} ${now}`.trim()
+}
+
+/** @param {unknown} error of getDisplayMedia */
+export function screenWords(error) {
+  const name = error instanceof Error ? error.name : ''
+  if (name === 'NotAllowedError') return 'No screen was chosen, or the system does not let the browser see it: look into its privacy settings.'
+  return 'This browser cannot share a screen.'
+}
+
+/**
+ * @param {import('./transfer.js').Transfer} transfer
+ * @param {string} person
+ */
+export function fileWords({ state, incoming, done, size }, person) {
+  const percent = size === 0 ? 100 : Math.floor((100 * done) / size)
+  switch (state) {
+    case 'offered':
+      return incoming ? `${person} wants to send you this file.` : `Offered to ${person}.`
+    case 'running':
+      return incoming ? `From ${person}: ${percent} %` : `To ${person}: ${percent} %`
+    case 'paused':
+      return `Waiting for ${person} to come back: ${percent} %`
+    case 'done':
+      return incoming ? `From ${person}, complete and verified.` : `${person} has it, complete.`
+    case 'cancelled':
+      return 'Cancelled.'
+    case 'failed':
+      return 'It did not arrive as it was sent. Offer it again.'
+  }
+}
+
+/** @param {number} bytes */
+export function sizeWords(bytes) {
+  const units = ['B', 'kB', 'MB', 'GB']
+  const power = Math.min(units.length - 1, bytes > 0 ? Math.floor(Math.log10(bytes) / 3) : 0)
+  return `${(bytes / 1000 ** power).toFixed(power > 0 ? 1 : 0)} ${units[power]}`
+}
+
+/**
+ * The ends of a path, as far as the browser tells them.
+ *
+ * @param {Pair | null} pair
+ */
+export function pathWords(pair) {
+  const ends = pair ? [pair.localAddress, pair.remoteAddress].filter(Boolean) : []
+  return ends.length === 2 ? `${ends[0]} to ${ends[1]}.` : ''
+}
+
 /** @param {Pair | null} pair */
 export function pairWords(pair) {
   if (!pair) return '–'
@@ -127,7 +212,8 @@ export function pairTitle(pair) {
   if (!pair) return 'No path has been selected yet.'
   const relays = [pair.local, pair.remote].filter((type) => type === 'relay').length
   if (relays === 2) return 'Both sides go through the relay.'
-  return relays === 1 ? 'One side goes through the relay.' : 'Direct path, no relay.'
+  if (relays === 1) return 'One side goes through the relay.'
+  return pair.kind === 'direct' ? 'Direct path, no relay.' : 'Direct path through address translation, no relay.'
 }
 
 /**
