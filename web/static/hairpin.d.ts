@@ -304,7 +304,7 @@ export class Connection extends EventTarget {
     /** @param {Message} message an offer, answer or candidate of this member */
     receive(message: Message): void;
     /**
-     * Takes up renewed credentials, or another policy. A relay lends its addresses no longer than the credentials last that
+     * Takes up renewed credentials. A relay lends its addresses no longer than the credentials last that
      * asked for them, so new ones are asked for at once; media goes on meanwhile.
      *
      * @param {RTCConfiguration} configuration
@@ -465,7 +465,12 @@ export class Room extends EventTarget {
     stopScreen(): void;
     /** @param {Limits} limits of what is sent to each member, from now on */
     setLimits(limits: Limits): void;
-    /** @param {boolean} relayOnly whether to give direct paths up; media moves over without a gap */
+    /**
+     * Gives direct paths up, or seeks them again. Members are met anew for it, with a pause of a second or two: browsers do not
+     * leave a path that works, whatever policy they are given later.
+     *
+     * @param {boolean} relayOnly
+     */
     setRelayOnly(relayOnly: boolean): void;
     /** Seeks all paths anew, and the server: for pages that know of a change before the browser does. */
     reconnect(): void;

@@ -595,6 +595,16 @@ class Signaling extends EventTarget {
     this.open()
   }
 
+  /** Ends the membership and joins as somebody new. */
+  rejoin() {
+    if (this.#closed || !this.#everJoined) return
+    const socket = this.#socket
+    this.#membership = null
+    this.#queue = []
+    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ type: 'leave' }))
+    this.reopen()
+  }
+
   /**
    * Gives a socket up that need not know yet that it is lost.
    *
@@ -893,16 +903,15 @@ export class Connection extends EventTarget {
   }
 
   /**
-   * Takes up renewed credentials, or another policy. A relay lends its addresses no longer than the credentials last that
+   * Takes up renewed credentials. A relay lends its addresses no longer than the credentials last that
    * asked for them, so new ones are asked for at once; media goes on meanwhile.
    *
    * @param {RTCConfiguration} configuration
    */
   configure(configuration) {
-    const policyChanged = configuration.iceTransportPolicy !== this.#configuration.iceTransportPolicy
     this.#configuration = configuration
     this.#pc.setConfiguration(configuration)
-    if (policyChanged || (this.#relayed && this.state === 'connected')) this.#restartIce()
+    if (this.#relayed && this.state === 'connected') this.#restartIce()
   }
 
   /** Takes up what has changed of our tracks. */
@@ -1696,10 +1705,16 @@ export class Room extends EventTarget {
     for (const connection of this.#connections.values()) connection.updateLimits()
   }
 
-  /** @param {boolean} relayOnly whether to give direct paths up; media moves over without a gap */
+  /**
+   * Gives direct paths up, or seeks them again. Members are met anew for it, with a pause of a second or two: browsers do not
+   * leave a path that works, whatever policy they are given later.
+   *
+   * @param {boolean} relayOnly
+   */
   setRelayOnly(relayOnly) {
+    if (relayOnly === (this.#options.relayOnly ?? false)) return
     this.#options = { ...this.#options, relayOnly }
-    for (const connection of this.#connections.values()) connection.configure(this.#configuration())
+    this.#signaling.rejoin()
   }
 
   /** Seeks all paths anew, and the server: for pages that know of a change before the browser does. */

@@ -36,3 +36,10 @@ declare var pair: {
 
 /** Candidates that library.test.js saw a connection take. */
 declare var added: string[]
+
+/** What call-features.test.js opened in its page, and drew in place of a screen. */
+declare var opened: MediaStream[]
+declare var drawn: MediaStream
+
+/** What call-files.test.js saw its page offer to save. */
+declare var blobs: Blob[]
