@@ -96,6 +96,16 @@ export function parseControl(data: unknown): {
     media: MediaState;
 } | null;
 /**
+ * Who is which end of the DTLS association stays what it was, ICE restarts included (RFC 8842 section 5.3). To an offer that
+ * leaves it open Firefox answers `active`, even where it was not, and the other browser then refuses the answer; so the offer
+ * is read as naming what the other side is.
+ *
+ * @param {RTCSessionDescriptionInit} description from the other side
+ * @param {Pick<RTCPeerConnection, 'currentLocalDescription' | 'currentRemoteDescription'>} now
+ * @returns {RTCSessionDescriptionInit} what to set
+ */
+export function keepDTLSRole({ type, sdp }: RTCSessionDescriptionInit, { currentLocalDescription, currentRemoteDescription }: Pick<RTCPeerConnection, "currentLocalDescription" | "currentRemoteDescription">): RTCSessionDescriptionInit;
+/**
  * A call is as well as its best member: one failed path among many must not look like a failed call. Alone in a room is
  * connected, for nothing is amiss.
  *

@@ -1021,7 +1021,7 @@ export class Connection extends EventTarget {
     this.#began ||= performance.now()
     this.#settingAnswer = description.type === 'answer'
     try {
-      await pc.setRemoteDescription(description)
+      await pc.setRemoteDescription(keepDTLSRole(description, pc))
     } finally {
       this.#settingAnswer = false
     }
@@ -1258,6 +1258,24 @@ export class Connection extends EventTarget {
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }))
   }
+}
+
+/**
+ * Who is which end of the DTLS association stays what it was, ICE restarts included (RFC 8842 section 5.3). To an offer that
+ * leaves it open Firefox answers `active`, even where it was not, and the other browser then refuses the answer; so the offer
+ * is read as naming what the other side is.
+ *
+ * @param {RTCSessionDescriptionInit} description from the other side
+ * @param {Pick<RTCPeerConnection, 'currentLocalDescription' | 'currentRemoteDescription'>} now
+ * @returns {RTCSessionDescriptionInit} what to set
+ */
+export function keepDTLSRole({ type, sdp }, { currentLocalDescription, currentRemoteDescription }) {
+  const weAnswered = currentLocalDescription?.type === 'answer'
+  const answer = weAnswered ? currentLocalDescription : currentRemoteDescription
+  const answerer = /^a=setup:(active|passive)/m.exec(answer?.sdp ?? '')?.[1]
+  if (type !== 'offer' || !answerer) return { type, sdp }
+  const isActive = (answerer === 'active') !== weAnswered
+  return { type, sdp: sdp?.replaceAll(/^a=setup:actpass/gm, `a=setup:${isActive ? 'active' : 'passive'}`) }
 }
 
 /**

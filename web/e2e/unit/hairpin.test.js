@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
-  compareTotals, filterServers, grade, iceConfiguration, judge, Pace, parseControl, qualityReport, relayURLs, retryDelay, roomState,
+  compareTotals, filterServers, grade, iceConfiguration, judge, keepDTLSRole, Pace, parseControl, qualityReport, relayURLs, retryDelay, roomState,
   selectedPair, signalingURL, smoothStats, totalsOf, transportOf,
 } from '../../static/hairpin.js'
 
@@ -246,4 +246,21 @@ test('what is no control message is none', () => {
   const cases = ['', 'null', '[]', '7', '"hello"', '{', '{}', '{"type":"hello"}', '{"type":"hello","name":7}', '{"type":"other"}',
     JSON.stringify({ type: 'hello', name: 'x'.repeat(2000) }), new ArrayBuffer(4), undefined]
   for (const data of cases) assert.equal(parseControl(data), null, String(data))
+})
+
+test('an offer leaves nobody a choice of the DTLS role that was settled before', () => {
+  const describe = (/** @type {RTCSdpType} */ type, /** @type {string} */ setup) =>
+    /** @type {RTCSessionDescription} */ ({ type, sdp: `v=0\r\na=setup:${setup}\r\na=mid:0\r\na=setup:${setup}\r\n` })
+  const [open, active, passive] = ['actpass', 'active', 'passive'].map((setup) => describe('offer', setup))
+  const settled = (/** @type {RTCSessionDescription} */ local, /** @type {RTCSessionDescription} */ remote) =>
+    keepDTLSRole(open, { currentLocalDescription: local, currentRemoteDescription: remote })
+  assert.deepEqual(settled(open, describe('answer', 'active')), active)
+  assert.deepEqual(settled(open, describe('answer', 'passive')), passive)
+  assert.deepEqual(settled(describe('answer', 'active'), open), passive)
+  assert.deepEqual(settled(describe('answer', 'passive'), open), active)
+
+  const first = { currentLocalDescription: null, currentRemoteDescription: null }
+  assert.deepEqual(keepDTLSRole(open, first), open)
+  const answer = describe('answer', 'active')
+  assert.deepEqual(keepDTLSRole(answer, { currentLocalDescription: open, currentRemoteDescription: answer }), answer)
 })
