@@ -33,10 +33,11 @@ const (
 )
 
 // Renewal of ICE servers: at renewAt of their life, but no later than renewMargin before its end, and no
-// sooner than renewSoonest. After a failure, every renewRetry.
+// sooner than renewSoonest. After a failure, every renewRetry. The margin is over 10 s because a relay lends
+// no longer than the credentials last, and Firefox gives an allocation up that lasts no longer than that.
 const (
 	renewAt      = 0.8
-	renewMargin  = 10 * time.Second
+	renewMargin  = 15 * time.Second
 	renewSoonest = time.Second
 	renewRetry   = 10 * time.Second
 )

@@ -163,10 +163,10 @@ func TestRenewAfter(t *testing.T) {
 	for ttl, want := range map[time.Duration]time.Duration{
 		24 * time.Hour:   19*time.Hour + 12*time.Minute,
 		time.Hour:        48 * time.Minute,
-		50 * time.Second: 40 * time.Second,
-		30 * time.Second: 20 * time.Second,
-		12 * time.Second: 2 * time.Second,
-		10 * time.Second: time.Second,
+		75 * time.Second: 60 * time.Second,
+		30 * time.Second: 15 * time.Second,
+		17 * time.Second: 2 * time.Second,
+		15 * time.Second: time.Second,
 		time.Second:      time.Second,
 	} {
 		if got := renewAfter(ttl); got != want {

@@ -134,7 +134,7 @@ func (c *serveConfig) table() []setting {
 
 		{groupCredentials, "realm", "NAME", "hairpin", restart, textAt(&c.Realm), "realm of the long-term credentials"},
 		{groupCredentials, "secret_file", "FILE", "", live, textAt(&c.SecretFile), "shared secrets, one a line, newest first; or HAIRPIN_SECRETS, separated by commas (default a random secret a start)"},
-		{groupCredentials, "credential_ttl", "TIME", "1h", restart, durationAt(&c.CredentialTTL, 10*time.Second, credentials.MaxTTL), "how long credentials last that are handed out to a room's members, and to who asks for no other lifetime"},
+		{groupCredentials, "credential_ttl", "TIME", "1h", restart, durationAt(&c.CredentialTTL, 30*time.Second, credentials.MaxTTL), "how long credentials last that are handed out to a room's members, and to who asks for no other lifetime"},
 		{groupCredentials, "strict_expiry", switchArg, "true", restart, toggleAt(&c.StrictExpiry), "an allocation ends when its credential expires"},
 
 		{groupPeers, "peer_profile", "NAME", "public", live, choiceAt(&c.PeerProfile, "public", "lan", "sfu"), "who may be relayed to: public, lan (private networks too) or sfu (--allow-peer only)"},

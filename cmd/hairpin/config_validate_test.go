@@ -203,7 +203,7 @@ func TestFaults(t *testing.T) {
 		}},
 		{"offload unknown", []string{"--offload=on"}, nil, []string{`--offload "on": is none of auto, off, native, generic;`}},
 		{"short lifetime", []string{"--allocation-lifetime-max=9m"}, nil, []string{`--allocation-lifetime-max "9m": is not a time from 10m to 24h`}},
-		{"short credentials", []string{"--credential-ttl=9s"}, nil, []string{`--credential-ttl "9s": is not a time from 10s to 24h`}},
+		{"short credentials", []string{"--credential-ttl=29s"}, nil, []string{`--credential-ttl "29s": is not a time from 30s to 24h`}},
 		{"counts", []string{"--max-allocations=-1", "--max-channels=1000000001", "--signal-room-members=1", "--signal-rooms=0"}, nil, []string{
 			`--max-allocations "-1": is not a whole number from 0 to 1000000000;`, `--max-channels "1000000001": `,
 			`--signal-rooms "0": is not a whole number from 1`, `--signal-room-members "1": is not a whole number from 2`,
