@@ -179,7 +179,7 @@ func (b *budgets) guess(now relay.Instant, msg []byte, answer *control.Answer) b
 // stale is not that: it had the right credential.
 func isGuess(why control.Reason) bool {
 	switch why {
-	case control.WrongRealm, control.MalformedUsername, control.Expired, control.ClockSkew, control.WrongSecret:
+	case control.WrongRealm, control.MalformedUsername, control.Expired, control.ClockSkew, control.WrongSecret, control.Revoked:
 		return true
 	}
 	return false

@@ -161,26 +161,3 @@ func explainAllocate(err error) Step {
 	}
 	return fault(reason, d, "refuses (%v): %s", r, words).hint("%s", hint)
 }
-
-// hairpinReason explains the stable reasons that Hairpin gives authenticated users as
-// the phrase of an error, or returns nothing for the phrases of others.
-func hairpinReason(phrase string) (words, hint string) {
-	explained := map[string][2]string{
-		"quota-user":             {"this user has as many allocations as one user may", "wait for old ones to lapse, or raise --max-allocations-per-user"},
-		"quota-address":          {"this address has as many allocations as one may", "wait for old ones to lapse, or raise --max-allocations-per-address"},
-		"quota-server":           {"the server has as many allocations as it may", "raise --max-allocations, or add a server"},
-		"no-port":                {"every relay port is lent", "widen --relay-ports"},
-		"draining":               {"the server is about to stop", "use another, or try again in a minute"},
-		"unsupported-family":     {"it has no address of this family to relay on", "add one with --relay-address"},
-		"unsupported-transport":  {"it does not relay this transport", ""},
-		"too-many-permissions":   {"this allocation has as many permissions as one may", ""},
-		"peer-denied-own":        {"the peer is an address of the server itself", ""},
-		"peer-denied-private":    {"the peer is in a private network", "--peer-profile lan opens these, --allow-peer one of them"},
-		"peer-denied-loopback":   {"the peer is on loopback", ""},
-		"peer-denied-shared":     {"the peer is behind a carrier-grade NAT", "--peer-profile lan opens these"},
-		"peer-denied-configured": {"the operator denies this peer", "see --deny-peer"},
-		"peer-denied-profile":    {"the profile allows listed peers only", "see --peer-profile and --allow-peer"},
-	}
-	e := explained[phrase]
-	return e[0], e[1]
-}

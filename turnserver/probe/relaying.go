@@ -40,12 +40,12 @@ func (p *prober) permission(ctx context.Context) Step {
 	case noSecond && p.far != nil:
 		return okay(p.permissionDetails(), "given for %s, this machine; a second allocation is refused (%v)", p.far.address, err)
 	case noSecond:
-		return unknown("no-peer", nil, "there is no peer to try: a second allocation is refused (%v), and this machine cannot be one", err)
+		return unknown("no-peer", nil, "there is no peer to try: a second allocation is refused (%v), and this machine cannot be one", err).because(err)
 	case codeOf(err) == int(stun.CodeForbidden):
 		return fault("relay-to-relay-denied", p.permissionDetails(), "refuses its own relayed addresses as peers (%v): two clients that are both relayed cannot talk", err).
 			hint("let the server relay to its own relayed addresses; for coturn, --allowed-peer-ip with its own address")
 	case codeOf(err) != 0:
-		return fault("permission-refused", p.permissionDetails(), "refuses a permission: %v", err)
+		return fault("permission-refused", p.permissionDetails(), "refuses a permission (%v)", err).because(err)
 	}
 	reason, words := describe(err)
 	return fault(reason, p.permissionDetails(), "the server %s", words)
@@ -90,7 +90,7 @@ func (p *prober) channel(ctx context.Context) Step {
 			reason, words := describe(err)
 			return fault(reason, nil, "the ChannelBind request: the server %s", words)
 		}
-		return fault("channel-refused", nil, "a ChannelBind request is refused: %v", err)
+		return fault("channel-refused", nil, "a ChannelBind request is refused (%v)", err).because(err)
 	}
 	return judgeRelay(p.relayBoth(ctx, func(payload []byte) error { return p.a.sendOn(firstChannel, payload) }, firstChannel))
 }
@@ -175,7 +175,7 @@ func (p *prober) explainOutside(d OutsideDetails, err error) Step {
 		return unknown("on-server", d, "cannot be tried on the server's own machine: as a peer it is refused (%v)", err).
 			hint("probe from another machine")
 	case codeOf(err) != 0:
-		return unknown("peer-refused", d, "the server does not relay to this machine, %s: %v", p.mapped.Addr(), err)
+		return unknown("peer-refused", d, "the server does not relay to this machine, %s (%v)", p.mapped.Addr(), err).because(err)
 	case !errors.Is(err, errInward):
 		return unknown("no-socket", d, "cannot be tried: %v", err)
 	case p.onServer():
