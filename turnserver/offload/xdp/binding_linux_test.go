@@ -56,16 +56,16 @@ func TestBindingIsAnsweredAsInUserSpace(t *testing.T) {
 }
 
 var badRequests = []mutation{
-	{"indication", udp(8, 0x00, 0x11), NoFlow},
-	{"answer", udp(8, 0x01, 0x01), NoFlow},
-	{"Allocate request", udp(8, 0x00, 0x03), NoFlow},
-	{"length four", udp(10, 0, 4), NoFlow},
-	{"length not of whole words", udp(10, 0, 1), NoFlow},
-	{"no magic cookie", udp(12, 0x21, 0x12, 0xA4, 0x43), NoFlow},
-	{"damaged transaction", udp(20, 0xEE, 0xEE), Checksum},
-	{"wrong checksum", udp(6, 0x12, 0x34), Checksum},
-	{"other port", udp(2, 0x0D, 0x97), NoFlow},
-	{"no port to answer to", udp(0, 0, 0), NoFlow},
+	{"indication", inUDP(8, 0x00, 0x11), NoFlow},
+	{"answer", inUDP(8, 0x01, 0x01), NoFlow},
+	{"Allocate request", inUDP(8, 0x00, 0x03), NoFlow},
+	{"length four", inUDP(10, 0, 4), NoFlow},
+	{"length not of whole words", inUDP(10, 0, 1), NoFlow},
+	{"no magic cookie", inUDP(12, 0x21, 0x12, 0xA4, 0x43), NoFlow},
+	{"damaged transaction", inUDP(20, 0xEE, 0xEE), Checksum},
+	{"wrong checksum", inUDP(6, 0x12, 0x34), Checksum},
+	{"other port", inUDP(2, 0x0D, 0x97), NoFlow},
+	{"no port to answer to", inUDP(0, 0, 0), NoFlow},
 	{"from many machines", at(6, 0x01), NoFlow},
 }
 

@@ -128,6 +128,9 @@ func (p *Program) Totals() ([]Counts, error) {
 // SetInterface makes an interface known, by its index, or changes what is known of it.
 // On ErrFull it is one too many to tell apart.
 func (p *Program) SetInterface(index int, i Interface) error {
+	if i.MAC == (MAC{}) {
+		i.Flags |= oneFamily
+	}
 	p.interfaces.Lock()
 	defer p.interfaces.Unlock()
 	if at, err := p.interfaceLocked(index); err != nil {

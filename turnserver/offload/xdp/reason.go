@@ -43,6 +43,7 @@ const (
 	NoHop       // the next hop is not known
 	TooLong     // longer than the next hop takes
 	NoEgress    // the next hop's interface takes no frames from here
+	OtherFamily // of the other IP version than the next hop's, on loopback
 	NoHeadroom  // no room before the frame for what is added
 
 	reasons // their number
@@ -53,7 +54,7 @@ var reasonCodes = [reasons]string{
 	"binding-limited", "broken",
 	"unconfigured", "foreign-mac", "not-udp", "no-flow",
 	"options", "fragment", "length", "checksum", "checksum-left", "merged",
-	"stale", "expired", "hairpin-wire", "hairpin-miss", "no-hop", "too-long", "no-egress", "no-headroom",
+	"stale", "expired", "hairpin-wire", "hairpin-miss", "no-hop", "too-long", "no-egress", "other-family", "no-headroom",
 }
 
 // String returns the stable code.

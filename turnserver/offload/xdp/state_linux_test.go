@@ -291,6 +291,25 @@ func TestInterfaceFlags(t *testing.T) {
 	}
 }
 
+func TestLoopbackKeepsTheFamily(t *testing.T) {
+	w := newWorld(t)
+	w.populate()
+	w.must(w.p.SetInterface(device, Interface{}))
+	for slot, f := range w.flows {
+		in := fromClient(f, data(9))
+		in.destination = MAC{}
+		out := f.Peer
+		if f.Hairpin {
+			out = w.other(f).Client
+		}
+		action, _, err := w.p.Run(device, in.frame())
+		w.must(err)
+		if same := in.six() == out.Addr().Is6(); (action == Transmit) != same {
+			t.Errorf("slot %d, from %v to %v: %v", slot, in.from, out, action)
+		}
+	}
+}
+
 // TestLongPendingChecksum has a datagram that is too long to be summed whole.
 func TestLongPendingChecksum(t *testing.T) {
 	w := newWorld(t)
@@ -308,37 +327,42 @@ func TestLongPendingChecksum(t *testing.T) {
 }
 
 func TestHairpinStates(t *testing.T) {
+	w := newWorld(t)
+	slot := uint32(0)
 	for _, relay := range []int{4, 6} {
 		for _, clients := range allFamilies {
-			t.Run(fmt.Sprintf("%v by %d", clients, relay), func(t *testing.T) { hairpinStates(t, clients, relay) })
+			t.Run(fmt.Sprintf("%v by %d", clients, relay), func(t *testing.T) {
+				w.t = t
+				w.hairpinStates(slot, clients, relay)
+			})
+			slot += 3
 		}
 	}
 }
 
-func hairpinStates(t *testing.T, clients families, relay int) {
-	w := newWorld(t)
-	a, b := flowOf(families{clients.client, relay}, 1), flowOf(families{clients.peer, relay}, 2)
+func (w *world) hairpinStates(slot uint32, clients families, relay int) {
+	n := int(slot)
+	a, b := flowOf(families{clients.client, relay}, n), flowOf(families{clients.peer, relay}, n+1)
 	a.Peer, b.Peer, a.Hairpin, b.Hairpin = b.Relayed, a.Relayed, true, true
-	w.bind(0, a)
+	w.bind(slot, a)
 	w.expect("the other has bound nothing", &a, HairpinMiss, HairpinWire)
-	elsewhere := flowOf(families{clients.peer, relay}, 2)
-	w.bind(1, elsewhere) // the same relayed address, another peer
+	w.bind(slot+1, flowOf(families{clients.peer, relay}, n+1)) // the same relayed address, another peer
 	w.expect("the other has bound another", &a, HairpinMiss, HairpinWire)
-	w.must(w.p.Clear(1))
-	delete(w.flows, 1)
-	w.bind(2, b)
+	w.must(w.p.Clear(slot + 1))
+	delete(w.flows, slot+1)
+	w.bind(slot+2, b)
 	w.expect("both", &a, RelayedHairpin, HairpinWire)
 	w.expect("both", &b, RelayedHairpin, HairpinWire)
-	w.p.Renew(2, 1)
+	w.p.Renew(slot+2, 1)
 	w.expect("the other has expired", &a, HairpinMiss, HairpinWire)
-	w.p.Renew(2, never)
-	w.p.Renew(0, 1)
+	w.p.Renew(slot+2, never)
+	w.p.Renew(slot, 1)
 	w.expect("the one has expired", &a, Expired, Expired)
 	w.expect("the one has expired", &b, HairpinMiss, HairpinWire)
-	w.p.Renew(0, never)
-	w.p.SetHop(2, ToClient, Hop{})
+	w.p.Renew(slot, never)
+	w.p.SetHop(slot+2, ToClient, Hop{})
 	w.expect("no hop to the other's client", &a, NoHop, HairpinWire)
-	w.must(w.p.Clear(2))
+	w.must(w.p.Clear(slot + 2))
 	w.expect("the other is gone", &a, HairpinMiss, HairpinWire)
 }
 

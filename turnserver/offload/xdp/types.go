@@ -74,7 +74,7 @@ type Hop struct {
 }
 
 // Interface is what the program has to know of an interface it is attached to. Frames
-// of interfaces it knows nothing of pass.
+// of interfaces it knows nothing of pass. One without a MAC is loopback.
 type Interface struct {
 	MAC   MAC
 	Flags InterfaceFlags
@@ -97,6 +97,10 @@ const (
 	// Symmetric says that the way back to a frame's source is through the machine that
 	// sent it. Without it no Binding request that came in here is answered.
 	Symmetric
+
+	// oneFamily is loopback's: what its frames were routed by when they were sent stays
+	// with them, and is of no use in a packet of the other IP version.
+	oneFamily
 )
 
 // Direction tells the two ways through an allocation apart.

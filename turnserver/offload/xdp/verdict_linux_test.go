@@ -29,8 +29,8 @@ func add(offset, delta int) func([]byte, int) []byte {
 	}
 }
 
-// udp sets bytes at an offset from the UDP header.
-func udp(offset int, b ...byte) func([]byte, int) []byte {
+// inUDP sets bytes at an offset from the UDP header.
+func inUDP(offset int, b ...byte) func([]byte, int) []byte {
 	return func(f []byte, n int) []byte { copy(f[ethernetLen+n+offset:], b); return f }
 }
 
@@ -62,11 +62,11 @@ var anyFamily = []mutation{
 	{"last byte missing", func(f []byte, _ int) []byte { return f[:len(f)-1] }, Length},
 	{"UDP length one more", func(f []byte, n int) []byte { return add(ethernetLen+n+4, 1)(f, n) }, Length},
 	{"UDP length one less", func(f []byte, n int) []byte { return add(ethernetLen+n+4, -1)(f, n) }, Length},
-	{"UDP length zero", udp(4, 0, 0), Length},
-	{"UDP length seven", udp(4, 0, 7), Length},
-	{"UDP length all ones", udp(4, 0xFF, 0xFF), Length},
-	{"source port zero", udp(0, 0, 0), NoFlow},
-	{"destination port zero", udp(2, 0, 0), NoFlow},
+	{"UDP length zero", inUDP(4, 0, 0), Length},
+	{"UDP length seven", inUDP(4, 0, 7), Length},
+	{"UDP length all ones", inUDP(4, 0xFF, 0xFF), Length},
+	{"source port zero", inUDP(0, 0, 0), NoFlow},
+	{"destination port zero", inUDP(2, 0, 0), NoFlow},
 	{"ports exchanged", func(f []byte, n int) []byte {
 		p := f[ethernetLen+n:]
 		p[0], p[1], p[2], p[3] = p[2], p[3], p[0], p[1]
@@ -117,21 +117,21 @@ var family6 = []mutation{
 	{"other source", at(ethernetLen+8+15, 99), NoFlow},
 	{"other source's network", at(ethernetLen+8+7, 0x10), NoFlow},
 	{"other destination", at(ethernetLen+24+15, 99), NoFlow},
-	{"no checksum", udp(6, 0, 0), Checksum},
+	{"no checksum", inUDP(6, 0, 0), Checksum},
 }
 
 // fromClientOnly is about the framing.
 var fromClientOnly = []mutation{
-	{"unbound channel", udp(8, 0x4F, 0xFF), NoFlow},
+	{"unbound channel", inUDP(8, 0x4F, 0xFF), NoFlow},
 	{"another flow's channel", func(f []byte, n int) []byte { f[ethernetLen+n+udpLen+1] ^= 1; return f }, NoFlow},
-	{"channel number's bytes exchanged", udp(8, 0x02, 0x40), NoFlow},
-	{"STUN", udp(8, 0x00, 0x01), NoFlow},
-	{"DTLS", udp(8, 0x16, 0xFE), NoFlow},
-	{"RTP", udp(8, 0x80, 0x60), NoFlow},
-	{"length one more", udp(10, 0, 101), NoFlow},
-	{"length one less, so that it has padding", udp(10, 0, 99), NoFlow},
-	{"length zero", udp(10, 0, 0), NoFlow},
-	{"length all ones", udp(10, 0xFF, 0xFF), NoFlow},
+	{"channel number's bytes exchanged", inUDP(8, 0x02, 0x40), NoFlow},
+	{"STUN", inUDP(8, 0x00, 0x01), NoFlow},
+	{"DTLS", inUDP(8, 0x16, 0xFE), NoFlow},
+	{"RTP", inUDP(8, 0x80, 0x60), NoFlow},
+	{"length one more", inUDP(10, 0, 101), NoFlow},
+	{"length one less, so that it has padding", inUDP(10, 0, 99), NoFlow},
+	{"length zero", inUDP(10, 0, 0), NoFlow},
+	{"length all ones", inUDP(10, 0xFF, 0xFF), NoFlow},
 }
 
 // harmless leaves frames that are relayed.

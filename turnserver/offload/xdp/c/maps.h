@@ -76,6 +76,7 @@ enum interface_flags {
 	MERGES = 1 << 0,
 	CHECKSUMS_LATER = 1 << 1,
 	SYMMETRIC = 1 << 2,
+	ONE_FAMILY = 1 << 3,
 };
 
 struct interface {

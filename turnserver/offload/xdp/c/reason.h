@@ -34,6 +34,7 @@ enum reason {
 	NO_HOP,
 	TOO_LONG,
 	NO_EGRESS,
+	OTHER_FAMILY,
 	NO_HEADROOM,
 
 	REASONS,

@@ -236,6 +236,8 @@ static inline enum reason decide(struct xdp_md *ctx, struct packet *p, struct fl
 {
 	enum reason why = route(ctx, p, f, other, o);
 
+	if (!why && p->interface_flags & ONE_FAMILY && o->six != p->key.six)
+		why = OTHER_FAMILY;
 	if (!why)
 		why = check_hop(o);
 	if (!why)
