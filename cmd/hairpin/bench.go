@@ -276,6 +276,8 @@ func (o *benchOptions) explain(err error) error {
 	const forbidden, quota, capacity, family = 403, 486, 508, 443
 	var refusal *bench.Refusal
 	switch {
+	case errors.Is(err, bench.ErrSilent):
+		return faultError(err, "it may bound what it answers to strangers: fewer --clients, or lift that while it is measured (hairpin serve --unauthenticated-rate 0)")
 	case errors.Is(err, bench.ErrUnreachable):
 		return unreachableError(err, "check the URI, and that the server runs and nothing filters on the way; hairpin probe tells more")
 	case errors.Is(err, bench.ErrRejected):

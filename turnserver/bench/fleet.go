@@ -43,6 +43,8 @@ type Config struct {
 	// Sink, if there is one, takes most of what clients on UDP and peers receive. Who
 	// made it closes it, after the fleet.
 	Sink *Sink
+
+	attempts int // at a request over UDP; as many as the constant by default
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -65,6 +67,7 @@ func (c Config) withDefaults() (Config, error) {
 		to := c.Server.String()
 		c.Dial = func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", to) }
 	}
+	c.attempts = orDefault(c.attempts, attempts)
 	c.Clients, c.Peers, c.Handshakes = orDefault(c.Clients, 100), orDefault(c.Peers, 1), orDefault(c.Handshakes, 64)
 	if c.ListenClient != nil && c.ListenPeer != nil {
 		return c, nil
@@ -119,6 +122,7 @@ type Fleet struct {
 	took       time.Duration // to make all allocations, from the first request to the last answer
 	allocating Histogram     // how long each took, connection, handshakes and challenge included
 	made       atomic.Int64  // allocations so far
+	repeated   atomic.Uint64 // requests sent again because nothing came back
 }
 
 // The kernel's buffers for what arrives, in bytes: for a peer, which hears many
@@ -216,6 +220,9 @@ func (f *Fleet) allocate(ctx context.Context) error {
 	begin := f.now()
 	err := f.each(ctx, f.allocateOne)
 	f.took = f.now() - begin
+	if made := f.made.Load(); made > 0 && errors.Is(err, ErrUnreachable) {
+		return fmt.Errorf("%w, after %d allocations: %s", ErrSilent, made, err.Error())
+	}
 	return err
 }
 

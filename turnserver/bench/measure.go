@@ -59,6 +59,10 @@ func (p Plan) measure(ctx context.Context, f *Fleet, before int64, spent cost) (
 		if result.Allocations, err = p.allocations(f, before, spent); err != nil {
 			return nil, err
 		}
+		if n := result.Allocations.Repeated; n > 0 {
+			result.Notes = append(result.Notes, fmt.Sprintf("%d requests had to be sent again: "+
+				"the network lost them, or the server bounds what it answers to strangers", n))
+		}
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -136,7 +140,7 @@ func resident(p Process) (int64, error) {
 func (p Plan) allocations(f *Fleet, before int64, spent cost) (*Allocations, error) {
 	made := int(f.made.Load())
 	a := &Allocations{
-		Count: made, Seconds: f.took.Seconds(), PerSecond: f.AllocationRate(), Delay: newDelay(f.AllocationDelay()),
+		Count: made, Seconds: f.took.Seconds(), PerSecond: f.AllocationRate(), Delay: newDelay(f.AllocationDelay()), Repeated: f.repeated.Load(),
 	}
 	if p.Process == 0 || made == 0 {
 		return a, nil

@@ -31,6 +31,7 @@ type Allocations struct {
 	Seconds   float64 `json:"seconds"`
 	PerSecond float64 `json:"perSecond"`
 	Delay     *Delay  `json:"delay,omitempty"`
+	Repeated  uint64  `json:"repeated"` // requests that had to be sent again
 
 	// BytesEach is by how much the server's resident memory grew for each, and
 	// MicrosecondsEach its processor time, where its process is known. Memory that the
@@ -129,6 +130,9 @@ func (r *Result) take(report *Report) {
 		r.Limit, r.Words = "", "ended before the load did"
 	}
 	r.Packets = report.packets()
+	if report.Mode == Binding && report.Loss() > muchLoss {
+		r.Notes = append(r.Notes, "servers bound how many Bindings a second they answer one address")
+	}
 	r.Generator = &GeneratorCost{CPUSeconds: report.Generator.Seconds(), Drops: report.Drops}
 	if report.Process == 0 {
 		return

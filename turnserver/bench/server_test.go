@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -230,6 +231,21 @@ func TestEstablishRetransmitsAndEndsWithItsContext(t *testing.T) {
 	})
 	if _, err := Establish(ctx, config); !errors.Is(err, enough) {
 		t.Errorf("got %v, want %v", err, enough)
+	}
+}
+
+func TestEstablishSaysThatAServerFallsSilent(t *testing.T) {
+	config := fake(t, func(n int, request *stun.Message) []stun.Setter {
+		if n == 1 {
+			return allocated(request)
+		}
+		return nil
+	})
+	config.Clients, config.Handshakes = 2, 1
+	config.attempts = 2
+	_, err := Establish(t.Context(), config)
+	if !errors.Is(err, ErrSilent) || !strings.Contains(err.Error(), "after 1 allocations: client 2 of 2: ") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -71,6 +71,10 @@ func (t *transactions) answered(p []byte) {
 // answer or that there is no way to it.
 var ErrUnreachable = errors.New("the server cannot be reached")
 
+// ErrSilent is what errors are that say that a server which has answered some clients
+// does not answer others.
+var ErrSilent = errors.New("the server answers no more")
+
 // unreachable is an error that is ErrUnreachable, in its own words.
 type unreachable struct{ error }
 
@@ -96,6 +100,9 @@ func (c *client) transact(ctx context.Context, w *udp.Writer, m *stun.Message) (
 			if _, err := c.conn.WriteBatch(w, packet); err != nil {
 				return nil, err
 			}
+			if attempt > 1 {
+				c.fleet.repeated.Add(1)
+			}
 		}
 		select {
 		case raw := <-c.transactions.answers:
@@ -105,7 +112,7 @@ func (c *client) transact(ctx context.Context, w *udp.Writer, m *stun.Message) (
 			return nil, context.Cause(ctx)
 		case <-timer.C:
 		}
-		if attempt == attempts {
+		if attempt == c.fleet.config.attempts {
 			return nil, unreachable{fmt.Errorf("%v does not answer", c.account.server)}
 		}
 		timeout *= 2
