@@ -7,14 +7,18 @@ import (
 
 func TestPacerKeepsItsRate(t *testing.T) {
 	const duration = 10 * time.Second
-	for _, rate := range []float64{1, 7, 50_000, 333_333.3, 2e6} {
+	for i, rate := range []float64{1, 7, 50_000, 333_333.3, 2e6, 1, 50_000, 50_000} {
+		burst := []int{1, 1, 1, 1, 1, 2, 8, maxAtOnce}[i]
 		// A sender that is always late: it wakes some time after it wanted to, and
 		// sending takes time as well.
-		p := pacer{rate: rate}
+		p := newPacer(Load{Rate: rate, Burst: burst})
 		var sent, idle int
 		for now := time.Duration(0); now < duration; {
 			n := p.take(now)
 			sent += n
+			if n%burst != 0 {
+				t.Fatalf("rate %v: %d packets in bursts of %d", rate, n, burst)
+			}
 			if n > 0 {
 				idle = 0
 				now += time.Duration(n) * 100
@@ -29,14 +33,14 @@ func TestPacerKeepsItsRate(t *testing.T) {
 				now += n + 60*time.Microsecond
 			}
 		}
-		if want := rate * duration.Seconds(); float64(sent) < want*0.999-1 || float64(sent) > want+1 {
+		if want := rate * duration.Seconds(); float64(sent) < want*0.999-float64(burst) || float64(sent) > want+float64(burst) {
 			t.Errorf("rate %v: %d packets in %v", rate, sent, duration)
 		}
 	}
 }
 
 func TestPacerForgivesAPause(t *testing.T) {
-	p := pacer{rate: 10_000}
+	p := newPacer(Load{Rate: 10_000, Burst: 1})
 	p.take(0)
 	now, sent := time.Minute, 0
 	for n := p.take(now); n > 0; n = p.take(now) {
@@ -51,7 +55,7 @@ func TestPacerForgivesAPause(t *testing.T) {
 }
 
 func TestPacerWithoutRateNeverWaits(t *testing.T) {
-	p := pacer{}
+	p := newPacer(Load{Burst: 1})
 	for now := range 10 * time.Nanosecond {
 		if p.take(now) != maxAtOnce || p.wait(now) != 0 {
 			t.Fatal("it waits")

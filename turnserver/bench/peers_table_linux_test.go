@@ -22,6 +22,7 @@ type comparison struct {
 	contenders []*contender
 	rows       []*samples
 	programs   []program
+	empty      time.Duration // what the kernel counts for a program that does nothing
 	machine    string
 }
 
@@ -32,6 +33,10 @@ const (
 	timesLessRelay = 20 // from relay to relay
 	maxRun         = 350 * time.Nanosecond
 	maxDelayPart   = 0.5 // p50
+
+	// maxOthers is how many processors may do something else, on a machine whose figure
+	// is believed.
+	maxOthers = 0.1
 )
 
 // spent returns what a packet costs: one delivered, less the generator's part, or that
@@ -75,13 +80,13 @@ func (s *samples) loss() float64 { return median(s.reports, (*bench.Report).Loss
 // generator takes for all that it sent is more than all the rest.
 func (s *samples) told() bool { return s.loss() < 0.1 }
 
-// times returns how many times as much another row's packet costs the machine, and
-// whether that can be told.
-func (s *samples) times(other *samples) (float64, bool) {
-	if other == nil || !s.told() || !other.told() || s.machine() <= 0 {
+// times returns how many times as much another row's packet costs, by one of the two
+// figures, and whether that can be told.
+func (s *samples) times(other *samples, figure func(*samples) time.Duration) (float64, bool) {
+	if other == nil || !s.told() || !other.told() || figure(s) <= 0 {
 		return 0, false
 	}
-	return float64(other.machine()) / float64(s.machine()), true
+	return float64(figure(other)) / float64(figure(s)), true
 }
 
 // others returns how many processors did something else.
@@ -89,8 +94,14 @@ func (c *comparison) others() float64 {
 	return median(c.rows, func(s *samples) float64 { return median(s.reports, (*bench.Report).Others) })
 }
 
-// judge fails the test where the kernel path does not keep what is promised of it.
+// judge fails the test where the kernel path does not keep what is promised of it. On a
+// machine that did something else, it goes by the figure that is without that.
 func (c *comparison) judge(t *testing.T) {
+	figure := (*samples).machine
+	if n := c.others(); n > maxOthers {
+		t.Logf("something else kept %.2f processors busy: what is judged is what is attributed, not what the machine took", n)
+		figure = (*samples).attributed
+	}
 	for _, row := range c.rows {
 		theirs := c.beside(row, "coturn")
 		if !row.of.kernel || theirs == nil {
@@ -101,11 +112,14 @@ func (c *comparison) judge(t *testing.T) {
 		if row.mode == bench.RelayToRelay {
 			want = timesLessRelay
 		}
-		if n, ok := row.times(theirs); ok && n < want {
-			t.Errorf("%s: coturn takes %.1f times as much, want %.0f", name, n, want)
-		}
 		if !row.paced() {
-			continue // there delays are those of full buffers
+			continue // coturn then loses much, and delays are those of full buffers
+		}
+		switch n, ok := row.times(theirs, figure); {
+		case !ok:
+			t.Errorf("%s: how much more coturn takes cannot be told: measure for longer, on an idle machine", name)
+		case n < want:
+			t.Errorf("%s: coturn takes %.1f times as much, want %.0f", name, n, want)
 		}
 		if ours, limit := row.delay(0.5), time.Duration(maxDelayPart*float64(theirs.delay(0.5))); ours > limit {
 			t.Errorf("%s: half of the packets take %v, want %v", name, ours, limit)
@@ -115,8 +129,9 @@ func (c *comparison) judge(t *testing.T) {
 		}
 	}
 	for _, p := range c.programs {
-		if p.run > maxRun {
-			t.Errorf("%s, %d bytes: the program runs for %v, want %v", p.mode, p.size, p.run, maxRun)
+		// Between the packets of a paced load the caches forget the program.
+		if !p.paced() && p.run > maxRun {
+			t.Errorf("%s, %d bytes, %s: the program runs for %v, want %v", p.mode, p.size, p.name, p.run, maxRun)
 		}
 	}
 }
@@ -140,31 +155,37 @@ func (c *comparison) write(t *testing.T, to io.Writer) {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%s\nCommand: `make bench-peers`, medians of %d interleaved rounds of %v a load. Something else than the bench kept %.2f processors busy.\n\n",
 		c.machine, c.rounds, c.duration, c.others())
-	fmt.Fprintln(&out, "| direction | bytes | load | server | machine, µs a packet | coturn takes × | attributed, µs | process, µs | delivered/s | loss | delay p50 | p99 | limit |")
-	fmt.Fprintln(&out, "|---|---|---|---|---|---|---|---|---|---|---|---|---|")
+	fmt.Fprintln(&out, "| direction | bytes | load | server | machine, µs a packet | coturn × | attributed, µs | coturn × | process, µs | delivered/s | loss | delay p50 | p99 | limit |")
+	fmt.Fprintln(&out, "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, row := range c.rows {
-		machine, attributed, times := "–", "–", ""
+		machine, attributed := "–", "–"
 		if row.told() {
 			machine, attributed = fmt.Sprintf("%.2f", inMicroseconds(row.machine())), fmt.Sprintf("%.2f", inMicroseconds(row.attributed()))
 		}
-		if n, ok := row.times(c.beside(row, "coturn")); ok && row.of.key != "coturn" && row.of != &nobody {
-			times = fmt.Sprintf("%.1f", n)
-		}
-		fmt.Fprintf(&out, "| %s | %d | %s | %s | %s | %s | %s | %.2f | %.0f | %.1f %% | %v | %v | %s |\n",
-			row.mode, row.size, row.name, row.of.name, machine, times, attributed, inMicroseconds(row.process()),
+		fmt.Fprintf(&out, "| %s | %d | %s | %s | %s | %s | %s | %s | %.2f | %.0f | %.1f %% | %v | %v | %s |\n",
+			row.mode, row.size, row.name, row.of.name, machine, c.times(row, (*samples).machine), attributed, c.times(row, (*samples).attributed), inMicroseconds(row.process()),
 			median(row.reports, (*bench.Report).DeliveredRate), 100*row.loss(),
 			row.delay(0.5).Round(time.Microsecond), row.delay(0.99).Round(time.Microsecond), median(row.reports, (*bench.Report).Limit))
 	}
 	if len(c.programs) > 0 {
-		fmt.Fprintln(&out, "\nThe kernel's own statistics of the program (BPF_ENABLE_STATS), at 50 000 packets/s:")
-		fmt.Fprintln(&out, "\n| direction | bytes | ns a run | runs | packets delivered |\n|---|---|---|---|---|")
+		fmt.Fprintf(&out, "\nThe kernel's own statistics of the program (BPF_ENABLE_STATS), by which one that does nothing takes %d ns:\n", c.empty.Nanoseconds())
+		fmt.Fprintln(&out, "\n| direction | bytes | load | ns a run | runs | packets delivered |\n|---|---|---|---|---|---|")
 	}
 	for _, p := range c.programs {
-		fmt.Fprintf(&out, "| %s | %d | %d | %d | %d |\n", p.mode, p.size, p.run.Nanoseconds(), p.runs, p.delivered)
+		fmt.Fprintf(&out, "| %s | %d | %s | %d | %d | %d |\n", p.mode, p.size, p.name, p.run.Nanoseconds(), p.runs, p.delivered)
 	}
 	if _, err := to.Write(out.Bytes()); err != nil {
 		t.Error(err)
 	}
+}
+
+// times tells how many times as much coturn takes, where that can be told.
+func (c *comparison) times(row *samples, figure func(*samples) time.Duration) string {
+	n, ok := row.times(c.beside(row, "coturn"), figure)
+	if !ok || row.of.key == "coturn" || row.of == &nobody {
+		return ""
+	}
+	return fmt.Sprintf("%.1f", n)
 }
 
 func inMicroseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

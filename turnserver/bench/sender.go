@@ -40,7 +40,7 @@ func newSender(l Load, run uint32, flows []flow, clock func() time.Duration) *se
 // send sends the load, and returns when it began.
 func (s *sender) send(ctx context.Context) (began time.Duration) {
 	began = s.clock()
-	pace := pacer{rate: s.load.Rate}
+	pace := newPacer(s.load)
 	for ctx.Err() == nil {
 		now := s.clock() - began
 		if now >= s.load.Duration {
