@@ -80,24 +80,36 @@ func AllWithheld() []Withheld {
 	return all
 }
 
-// newBudgets makes the budgets for Config.UnauthenticatedRate.
-func newBudgets(rate int) (b *budgets, err error) {
-	b = &budgets{names: maphash.MakeSeed(), loopback: rate > 0}
-	switch {
-	case rate == 0:
-		rate = DefaultUnauthenticatedRate
-	case rate < 0:
-		rate = 0
+// newBudgets makes the budgets for Config.UnauthenticatedRate. Those of Binding responses
+// are in shared, made from [bindingLimit], where another path answers too; nil makes
+// them here.
+func newBudgets(rate int, shared *limit.Table) (b *budgets, err error) {
+	b = &budgets{names: maphash.MakeSeed(), loopback: rate > 0, bindings: shared}
+	if b.bindings == nil {
+		if b.bindings, err = limit.New(bindingLimit(rate)); err != nil {
+			return nil, err
+		}
 	}
+	rate = effectiveRate(rate)
 	if b.challenges, err = limit.New(limit.Config{Rate: rate, Total: times(rate, totalFactor)}); err != nil {
-		return nil, err
-	}
-	bindings := times(rate, bindingFactor)
-	if b.bindings, err = limit.New(limit.Config{Rate: bindings, Total: times(bindings, totalFactor)}); err != nil {
 		return nil, err
 	}
 	b.users, err = limit.New(limit.Config{Rate: rate, Slots: make([]uint64, limit.SlotsFor(guessedUsers))})
 	return b, err
+}
+
+// bindingLimit returns what Config.UnauthenticatedRate means for Binding responses.
+func bindingLimit(rate int) limit.Config {
+	rate = times(effectiveRate(rate), bindingFactor)
+	return limit.Config{Rate: rate, Total: times(rate, totalFactor)}
+}
+
+// effectiveRate returns the rate of error responses, zero for no bound.
+func effectiveRate(configured int) int {
+	if configured == 0 {
+		return DefaultUnauthenticatedRate
+	}
+	return max(configured, 0)
 }
 
 // times multiplies rates. What no clock tells from no limit may as well be less.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hairpin/turnserver/control"
+	"hairpin/turnserver/limit"
 	"hairpin/turnserver/relay"
 
 	"github.com/pion/stun/v3"
@@ -28,7 +29,7 @@ func claim(t *testing.T, method stun.Method, user string) []byte {
 
 func testBudgets(t *testing.T, rate int) *budgets {
 	t.Helper()
-	b, err := newBudgets(rate)
+	b, err := newBudgets(rate, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,5 +210,24 @@ func TestBudgetsAllocateNothing(t *testing.T) {
 		b.packet(now, source, guess, &wrong)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// Where another path answers Binding requests too, both take from one budget.
+func TestBudgetsAreShared(t *testing.T) {
+	shared, err := limit.New(bindingLimit(10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := newBudgets(10, shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := netip.MustParseAddr("192.0.2.1")
+	for range 30 {
+		shared.Take(limit.Key(source), 0)
+	}
+	if n := allowed(func() bool { return b.binding(0, source) }); n != 20 {
+		t.Errorf("%d answers are left of 50, want 20", n)
 	}
 }

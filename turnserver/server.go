@@ -62,7 +62,7 @@ func New(c Config) (_ *Server, err error) {
 			s.closeSockets()
 		}
 	}()
-	if s.budgets, err = newBudgets(c.UnauthenticatedRate); err != nil {
+	if s.budgets, err = newBudgets(c.UnauthenticatedRate, nil); err != nil {
 		return nil, err
 	}
 	for _, addr := range c.Listen {
