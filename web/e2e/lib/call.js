@@ -55,16 +55,27 @@ export async function waitForVideo(page) {
  * @param {number} [others]
  */
 export async function waitForOthers(page, others = 1) {
-  await waitUntil(page, `pictures and sound of ${others} others`, async (count) => {
+  await waitUntil(page, `pictures of ${others} others`, async (count) => {
     const videos = [...document.querySelectorAll('video[data-member]')]
+    return videos.length === count && (await kept.links()).length === count &&
+      videos.every((video) => video instanceof HTMLVideoElement && video.videoWidth > 0)
+  }, others)
+  await waitForMore(page)
+}
+
+/**
+ * Waits until the pictures and the sound of everybody keep coming: a first frame alone may be luck.
+ *
+ * @param {Page} page
+ */
+export async function waitForMore(page) {
+  await waitUntil(page, 'more pictures and more sound of everybody', async () => {
     const before = await kept.links()
-    if (videos.length !== count || before.length !== count) return false
-    if (!videos.every((video) => video instanceof HTMLVideoElement && video.videoWidth > 0)) return false
     await new Promise((resolve) => setTimeout(resolve, 1000))
     const now = await kept.links()
-    return now.length === count &&
+    return now.length > 0 && now.length === before.length &&
       now.every(({ frames, packets }, i) => frames > before[i].frames + 1 && packets > before[i].packets)
-  }, others)
+  })
 }
 
 /**

@@ -8,6 +8,9 @@ interface Kept {
   links(): Promise<Link[]>
   /** From now until stop: the longest time, in milliseconds, in which no picture came from anybody. */
   watchGap(): { longest: number; stop(): void }
+  /** While it is a list, what would be sent to the server is put there, until release. */
+  held: { data: string; send(): void }[] | null
+  release(): void
 }
 
 /** What a peer connection receives, and by which path; counts are since it was made. */

@@ -75,7 +75,7 @@ async function describe(page) {
 /** Runs in the page, before anything of it does. */
 function watchConnections() {
   /** @type {Kept} */
-  const kept = { connections: [], sockets: [], read: () => look(kept.connections.at(-1)), links, watchGap }
+  const kept = { connections: [], sockets: [], read: () => look(kept.connections.at(-1)), links, watchGap, held: null, release }
   /** @param {RTCPeerConnection} [connection] */
   async function look(connection) {
     const report = (await connection?.getStats()) ?? new Map()
@@ -105,6 +105,11 @@ function watchConnections() {
       }
     }))
   }
+  function release() {
+    const held = kept.held ?? []
+    kept.held = null
+    for (const { send } of held) send()
+  }
   function watchGap() {
     const watch = { longest: 0, stop: () => clearInterval(timer) }
     let [frames, since] = [-1, performance.now()]
@@ -129,6 +134,14 @@ function watchConnections() {
       constructor(url) {
         super(url)
         kept.sockets.push(this)
+      }
+      /**
+       * @override
+       * @param {string} data
+       */
+      send(data) {
+        if (kept.held) kept.held.push({ data, send: () => super.send(data) })
+        else super.send(data)
       }
     },
   })
