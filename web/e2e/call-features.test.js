@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { startBrowser, whySkip } from './lib/browser.js'
-import { openCall, say, selectedPair, waitForChat, waitForMore, waitForNotice, waitForOthers, waitForState } from './lib/call.js'
+import { openCall, say, selectedPair, waitForChat, waitForNotice, waitForOthers, waitForState } from './lib/call.js'
 import { complaints, openPage, waitUntil } from './lib/page.js'
 import { startServer } from './lib/server.js'
 
@@ -101,7 +101,7 @@ test('a screen in place of the camera, and back', { skip }, async (t) => {
     const video = document.querySelector('.tile:not(.screen) video[data-member]')
     return video instanceof HTMLVideoElement && video.videoWidth > 0 && video.videoWidth * 2 !== video.videoHeight * 4
   })
-  await waitForMore(bob)
+  await waitForOthers(bob)
 
   await ann.click('#screen')
   await waitUntil(bob, 'the screen again', () => document.querySelector('.tile.screen'))
@@ -134,7 +134,7 @@ test('a lost socket is resumed: the same member, and not even the picture stops'
   await waitForState(bob, 'reconnecting')
   await waitUntil(bob, 'another socket', (count) => globalThis.kept.sockets.length > count, sockets)
   await waitForState(bob, 'connected')
-  for (const page of [ann, bob]) await waitForMore(page)
+  for (const page of [ann, bob]) await waitForOthers(page)
   assert.equal(await ann.$$eval('video[data-kept]', ({ length }) => length), 1)
   assert.equal(await bob.evaluate(() => globalThis.kept.connections.length), 1)
   assert.equal(await ann.$$eval('#chat-log .note', ({ length }) => length), 0)
@@ -143,7 +143,7 @@ test('a lost socket is resumed: the same member, and not even the picture stops'
   for (const page of [ann, bob]) {
     await page.evaluate(() => globalThis.kept.connections[0].restartIce())
     await waitUntil(page, 'the restart', () => globalThis.kept.connections[0].signalingState === 'stable')
-    await waitForMore(page)
+    await waitForOthers(page)
   }
 })
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { startBrowser, whySkip } from './lib/browser.js'
-import { openCall, waitForMore, waitForOthers, waitForState } from './lib/call.js'
+import { openCall, waitForOthers, waitForState } from './lib/call.js'
 import { complaints, openPage, waitUntil } from './lib/page.js'
 import { startServer } from './lib/server.js'
 
@@ -90,11 +90,11 @@ async function digestOf(page) {
 test(`a file of ${MEGABYTES} MB arrives intact while video runs`, { skip }, async (t) => {
   const { ann, bob, digest } = await sendFile(t, MEGABYTES * 1_000_000)
   await waitForShare(bob, 0.05)
-  for (const page of [ann, bob]) await waitForMore(page)
+  for (const page of [ann, bob]) await waitForOthers(page)
   assert.equal(await digestOf(bob), digest)
   await waitUntil(ann, 'the word that Bob has it', () => document.querySelector('.file[data-state="done"]'))
   for (const page of [ann, bob]) {
-    await waitForMore(page)
+    await waitForOthers(page)
     assert.deepEqual(complaints(page), [])
   }
 })
