@@ -178,7 +178,8 @@ export class Call {
       error: (refusal) => this.#onError(refusal),
     }
     for (const [type, handle] of Object.entries(handlers)) {
-      room.addEventListener(type, (event) => handle(/** @type {CustomEvent} */ (event).detail), { signal: this.#end.signal })
+      const known = /** @type {keyof import('./hairpin.js').RoomEvents} */ (type)
+      room.addEventListener(known, ({ detail }) => handle(detail), { signal: this.#end.signal })
     }
   }
 

@@ -365,24 +365,12 @@ export class Member {
     get ready(): boolean;
     #private;
 }
+declare const Room_base: new () => RoomTarget;
 /**
- * A room as one member sees it: who is there, and a connection to each. Made by {@link join}.
- *
- * Events, with their detail:
- * - `member`, `left` (Member): somebody came, or went
- * - `stream` (Member): a track of theirs came, went, paused or goes on
- * - `update` (Member): name, state, media or ready changed
- * - `message` ({ member, data, bulk }): data of theirs, a string or an ArrayBuffer
- * - `state` (RoomState)
- * - `stats` (null): a fresh sample of all members' statistics is there
- * - `media` (MediaState): what we send has changed; `screen` (boolean): a screen is shared, or no longer
- * - `device` ({ kind, lost, track }): one of ours was unplugged, or plugged in again; track is what is sent now, or null
- * - `locked` (boolean): nobody can join any more, or everybody can again
- * - `channel` ({ member, channel }): a data channel that the other side opened by itself
- * - `down` (number): the server is lost; milliseconds until it is tried again. Calls go on meanwhile
- * - `error` (Refusal): the server refused something. Where room.closed is true then, the call is over
+ * A room as one member sees it: who is there, and a connection to each. Made by {@link join}. Its events are those of
+ * RoomEvents.
  */
-export class Room extends EventTarget {
+export class Room extends Room_base {
     /** @param {JoinOptions} options */
     constructor(options: JoinOptions);
     /** Ours, given by the server; another one after a reconnection that could not resume. */
@@ -731,3 +719,84 @@ export type Outgoing = {
     codecs: string[];
     state: () => MediaState;
 };
+/**
+ * each event's detail
+ */
+export type RoomEvents = {
+    /**
+     * somebody came
+     */
+    member: Member;
+    /**
+     * somebody went
+     */
+    left: Member;
+    /**
+     * a track of theirs came, went, paused or goes on
+     */
+    stream: Member;
+    /**
+     * name, state, media or ready changed
+     */
+    update: Member;
+    /**
+     * data of theirs
+     */
+    message: {
+        member: Member;
+        data: string | ArrayBuffer;
+        bulk: boolean;
+    };
+    state: RoomState;
+    /**
+     * a fresh sample of all members' statistics is there
+     */
+    stats: null;
+    /**
+     * what we send has changed
+     */
+    media: MediaState;
+    /**
+     * a screen is shared, or no longer
+     */
+    screen: boolean;
+    /**
+     * one of ours was unplugged, or plugged in
+     * again; lost is its label, or empty, and track is what is sent now
+     */
+    device: {
+        kind: Kind;
+        lost: string;
+        track: MediaStreamTrack | null;
+    };
+    /**
+     * nobody can join any more, or everybody can again
+     */
+    locked: boolean;
+    /**
+     * a data channel that the other side opened by itself
+     */
+    channel: {
+        member: Member;
+        channel: RTCDataChannel;
+    };
+    /**
+     * the server is lost; milliseconds until it is tried again. Calls go on meanwhile
+     */
+    down: number;
+    /**
+     * the server refused something. Where room.closed is true then, the call is over
+     */
+    error: Refusal;
+    /**
+     * the members are known; join waits for it
+     */
+    entered: null;
+};
+/**
+ * an EventTarget that knows its events
+ */
+export type RoomTarget = Omit<EventTarget, "addEventListener"> & {
+    addEventListener<K extends keyof RoomEvents>(type: K, listener: (event: CustomEvent<RoomEvents[K]>) => void, options?: AddEventListenerOptions): void;
+};
+export {};

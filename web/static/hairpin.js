@@ -1537,23 +1537,36 @@ export function roomState(members) {
 }
 
 /**
- * A room as one member sees it: who is there, and a connection to each. Made by {@link join}.
+ * @typedef {object} RoomEvents each event's detail
+ * @property {Member} member somebody came
+ * @property {Member} left somebody went
+ * @property {Member} stream a track of theirs came, went, paused or goes on
+ * @property {Member} update name, state, media or ready changed
+ * @property {{ member: Member, data: string | ArrayBuffer, bulk: boolean }} message data of theirs
+ * @property {RoomState} state
+ * @property {null} stats a fresh sample of all members' statistics is there
+ * @property {MediaState} media what we send has changed
+ * @property {boolean} screen a screen is shared, or no longer
+ * @property {{ kind: Kind, lost: string, track: MediaStreamTrack | null }} device one of ours was unplugged, or plugged in
+ *   again; lost is its label, or empty, and track is what is sent now
+ * @property {boolean} locked nobody can join any more, or everybody can again
+ * @property {{ member: Member, channel: RTCDataChannel }} channel a data channel that the other side opened by itself
+ * @property {number} down the server is lost; milliseconds until it is tried again. Calls go on meanwhile
+ * @property {Refusal} error the server refused something. Where room.closed is true then, the call is over
+ * @property {null} entered the members are known; join waits for it
  *
- * Events, with their detail:
- * - `member`, `left` (Member): somebody came, or went
- * - `stream` (Member): a track of theirs came, went, paused or goes on
- * - `update` (Member): name, state, media or ready changed
- * - `message` ({ member, data, bulk }): data of theirs, a string or an ArrayBuffer
- * - `state` (RoomState)
- * - `stats` (null): a fresh sample of all members' statistics is there
- * - `media` (MediaState): what we send has changed; `screen` (boolean): a screen is shared, or no longer
- * - `device` ({ kind, lost, track }): one of ours was unplugged, or plugged in again; track is what is sent now, or null
- * - `locked` (boolean): nobody can join any more, or everybody can again
- * - `channel` ({ member, channel }): a data channel that the other side opened by itself
- * - `down` (number): the server is lost; milliseconds until it is tried again. Calls go on meanwhile
- * - `error` (Refusal): the server refused something. Where room.closed is true then, the call is over
+ * @typedef {Omit<EventTarget, 'addEventListener'> & {
+ *   addEventListener<K extends keyof RoomEvents>(
+ *     type: K, listener: (event: CustomEvent<RoomEvents[K]>) => void, options?: AddEventListenerOptions): void
+ * }} RoomTarget an EventTarget that knows its events
  */
-export class Room extends EventTarget {
+const RoomTarget = /** @type {{ new (): RoomTarget }} */ (/** @type {unknown} */ (EventTarget))
+
+/**
+ * A room as one member sees it: who is there, and a connection to each. Made by {@link join}. Its events are those of
+ * RoomEvents.
+ */
+export class Room extends RoomTarget {
   /** Ours, given by the server; another one after a reconnection that could not resume. */
   id = ''
   /** @type {Map<string, Member>} */

@@ -46,3 +46,6 @@ declare var drawn: MediaStream
 
 /** What call-files.test.js saw its page offer to save. */
 declare var blobs: Blob[]
+
+/** The members that library-room.test.js makes in its page. */
+declare var rooms: import('../../static/hairpin.js').Room[]
