@@ -1,0 +1,70 @@
+package offload
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func TestJudge(t *testing.T) {
+	for name, c := range map[string]struct {
+		facts                 facts
+		auto, native, generic Why
+	}{
+		"a trusted driver":        {facts{kind: kindEthernet, driver: "mlx5_core"}, WhyNone, WhyNone, WhyNone},
+		"another driver":          {facts{kind: kindEthernet, driver: "virtio_net"}, WhyUntested, WhyNone, WhyNone},
+		"an unknown driver":       {facts{kind: kindEthernet}, WhyUntested, WhyNone, WhyNone},
+		"a bridge's port":         {facts{kind: kindEthernet, driver: "ice", part: true}, WhyPart, WhyPart, WhyPart},
+		"with a program":          {facts{kind: kindEthernet, driver: "ice", busy: true}, WhyBusy, WhyBusy, WhyBusy},
+		"loopback":                {facts{kind: kindLoopback}, WhyLoopback, WhyLoopback, WhyNone},
+		"a VLAN":                  {facts{kind: kindOther}, WhyKind, WhyKind, WhyKind},
+		"veth that is taken from": {facts{kind: kindVeth, vethPeer: yes}, WhyNone, WhyNone, WhyNone},
+		"veth that is not":        {facts{kind: kindVeth, vethPeer: no}, WhyVethPeer, WhyVethPeer, WhyNone},
+		"veth into the unknown":   {facts{kind: kindVeth}, WhyVethPeer, WhyNone, WhyNone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for mode, want := range map[Mode]Why{Auto: c.auto, Native: c.native, Generic: c.generic} {
+				if got := judge(mode, c.facts); got != want {
+					t.Errorf("%s: %q, want %q", mode, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestServes(t *testing.T) {
+	for _, c := range []struct {
+		socket, at string
+		want       bool
+	}{
+		{"192.0.2.1", "192.0.2.1", true},
+		{"192.0.2.1", "192.0.2.2", false},
+		{"0.0.0.0", "192.0.2.1", true},
+		{"0.0.0.0", "2001:db8::1", false},
+		{"::", "192.0.2.1", true},
+		{"::", "2001:db8::1", true},
+	} {
+		if got := serves(netip.MustParseAddr(c.socket), netip.MustParseAddr(c.at)); got != c.want {
+			t.Errorf("%s serves %s: %v", c.socket, c.at, got)
+		}
+	}
+}
+
+func TestEveryCodeIsExplained(t *testing.T) {
+	for why, e := range explained {
+		if e.text == "" || why == WhyNone || strings.ToLower(string(why)) != string(why) {
+			t.Errorf("%q: %v", why, e)
+		}
+	}
+	if len(explained) != 14 {
+		t.Errorf("%d codes are explained", len(explained))
+	}
+	for _, s := range Stays() {
+		if s.String() == "unknown" {
+			t.Errorf("%d has no code", s)
+		}
+	}
+	if Stay(200).String() != "unknown" {
+		t.Error("a stay that is none has a code")
+	}
+}

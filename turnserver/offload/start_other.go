@@ -1,0 +1,6 @@
+//go:build !linux || !(amd64 || arm64 || loong64 || riscv64)
+
+package offload
+
+// start finds that there is no program for this platform.
+func start(c Config) (*Engine, error) { return without(c, Interface{Mode: Off, Why: WhyPlatform}, nil) }
