@@ -10,6 +10,7 @@ import (
 	"hairpin/credentials"
 	"hairpin/turnserver/control"
 	"hairpin/turnserver/nat"
+	"hairpin/turnserver/offload"
 	"hairpin/turnserver/relay"
 	"hairpin/turnserver/stream"
 )
@@ -61,6 +62,9 @@ type Config struct {
 	// Sockets is how many UDP sockets share each listening address; by default one
 	// for each core the program may use.
 	Sockets int
+
+	// Offload is how the kernel relays what it can; the empty mode is off.
+	Offload offload.Mode
 
 	// DrainTimeout is how long Run waits for live allocations once it is asked to
 	// stop; zero does not wait.

@@ -17,10 +17,15 @@
 // package stream, which borrows a worker per frame. Each allocation has one that waits
 // for its relay socket, and borrows worker and batch only once something has arrived.
 //
+// Below all this the kernel may relay what the table says, before a packet comes to any
+// socket: package offload has the table's flows relayed there as far as the machine
+// allows. What it does not relay comes up as ever.
+//
 // # Who may import whom
 //
 // wire, credentials: the standard library only. udp: no other package of ours. relay:
 // udp and wire. stream, nat: none of ours but wire. control: relay, wire, credentials.
+// offload: relay.
 // This package: all of these. A test keeps it so.
 //
 // Unlike the first sketch of the architecture, control imports credentials itself:
@@ -30,7 +35,7 @@
 // # Order of stopping
 //
 // No new allocations; those that live end, or the time to drain passes; streams close,
-// which ends their allocations; then the remaining allocations, then the listening
-// sockets, whose readers flush what they hold. A listening socket is closed only after
+// which ends their allocations; then the remaining allocations, the kernel's data plane,
+// and the listening sockets, whose readers flush what they hold. A listening socket is closed only after
 // every goroutine that writes to it has ended.
 package turnserver

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hairpin/turnserver/control"
+	"hairpin/turnserver/offload"
 	"hairpin/turnserver/relay"
 	"hairpin/turnserver/stream"
 )
@@ -105,12 +106,18 @@ type Stats struct {
 	// Withheld is how many answers to requests that prove nothing were not sent, by
 	// every reason there is.
 	Withheld map[Withheld]uint64
+
+	Offload offload.Stats
 }
 
 // Stats returns the figures. It may be called at any time.
 func (s *Server) Stats() Stats {
-	stats := Stats{Control: s.control.Stats(), Relay: s.table.Totals(), Withheld: s.budgets.stats()}
-	stats.Control.Bindings += s.bindings.Load()
+	stats := Stats{
+		Control: s.control.Stats(), Relay: s.table.Totals(),
+		Withheld: s.budgets.stats(), Offload: s.offload.Stats(),
+	}
+	stats.Control.Bindings += s.bindings.Load() + s.offload.Bindings()
+	stats.Withheld[BindingSource] += s.offload.BindingsWithheld() // it does not tell whose budget was spent
 	for _, l := range s.streams {
 		stats.Streams = append(stats.Streams, l.Counters())
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hairpin/turnserver/control"
+	"hairpin/turnserver/offload"
 	"hairpin/turnserver/relay"
 	"hairpin/turnserver/stream"
 	"hairpin/turnserver/udp"
@@ -36,7 +37,8 @@ type Server struct {
 	packets   []*udp.Conn
 	streams   []*stream.Listener
 	discovery *discovery // nil if it is not offered
-	ports     []uint16   // of this host that are never peers
+	offload   *offload.Engine
+	ports     []uint16 // of this host that are never peers
 	refusals  sampler
 	budgets   *budgets
 	lines     lineBudget    // used by observe alone
@@ -62,9 +64,6 @@ func New(c Config) (_ *Server, err error) {
 			s.closeSockets()
 		}
 	}()
-	if s.budgets, err = newBudgets(c.UnauthenticatedRate, nil); err != nil {
-		return nil, err
-	}
 	for _, addr := range c.Listen {
 		if err := s.listen(addr); err != nil {
 			return nil, err
@@ -77,7 +76,14 @@ func New(c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.table = relay.NewTable(relay.Config{Addresses: c.Relays, OwnPeer: s.ownPeer})
+	epoch := time.Now()
+	if err := s.startOffload(epoch); err != nil {
+		return nil, err
+	}
+	if s.budgets, err = newBudgets(c.UnauthenticatedRate, s.offload.Limit()); err != nil {
+		return nil, err
+	}
+	s.table = relay.NewTable(relay.Config{Addresses: c.Relays, Epoch: epoch, OwnPeer: s.ownPeer, Offload: s.tableOffload()})
 	policy, err := control.NewPolicy(s.fill(c.Policy))
 	if err != nil {
 		return nil, err
@@ -332,7 +338,11 @@ func (s *Server) Close() {
 	})
 }
 
+// closeSockets closes what New has opened, the kernel's data plane first.
 func (s *Server) closeSockets() {
+	if s.offload != nil {
+		s.offload.Close()
+	}
 	for _, l := range s.streams {
 		_ = l.Close()
 	}

@@ -128,7 +128,7 @@ func (c *serveConfig) table() []setting {
 		{groupNetwork, "external_address", "IP", "", restart, listAt(&c.ExternalAddress), "address advertised instead, where a 1:1 NAT (a cloud) stands in front, one per family"},
 		{groupNetwork, "alternate_address", "IP[:PORT]", "", restart, listAt(&c.AlternateAddress), "second address to offer NAT behaviour discovery (RFC 5780) on, one per family (default two of --listen, if there are; its port the listener's plus one)"},
 		{groupNetwork, "relay_ports", "MIN-MAX", "49152-65535", restart, textAt(&c.RelayPorts), "ports of relayed transport addresses"},
-		{groupNetwork, "offload", "MODE", "auto", restart, choiceAt(&c.Offload, "auto", "off", "native", "generic"), "kernel data plane: this version relays in user space, so auto is off"},
+		{groupNetwork, "offload", "MODE", "auto", restart, choiceAt(&c.Offload, "auto", "off", "native", "generic"), "relay in the kernel: auto where that is safe, native in the driver or not at all, generic on any interface, off"},
 		{groupNetwork, "legacy_channels", switchArg, "false", restart, toggleAt(&c.LegacyChannels), "take channel numbers above 0x4FFF too, as clients of RFC 5766 choose them"},
 		{groupNetwork, "drain_timeout", "TIME", "30s", restart, durationAt(&c.DrainTimeout, 0, time.Hour), "how long live allocations may go on after SIGTERM"},
 

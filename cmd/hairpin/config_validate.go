@@ -200,9 +200,6 @@ func (r *resolver) openPrivate(name string) (fs.File, error) {
 }
 
 func (r *resolver) resolveRest() {
-	if mode := r.config.Offload; mode == "native" || mode == "generic" {
-		r.fault("offload", mode, "is a kernel data plane, which this version does not have", "give --offload auto or --offload off")
-	}
 	// The words of log_level are the names of the levels.
 	_ = r.LogLevel.UnmarshalText([]byte(r.config.LogLevel))
 }

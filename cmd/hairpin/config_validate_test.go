@@ -194,10 +194,6 @@ func TestFaults(t *testing.T) {
 			`--deny-peer "::ffff:10.0.0.0/104": is an IPv4 network written as IPv6;`, `--deny-peer "fe80::1%lo": has a zone`, `--deny-peer "10.0.0.0-10.1.0.0": is not an IP address;`,
 		}},
 
-		{"offload not built", []string{"--offload=native"}, nil, []string{
-			`--offload "native": is a kernel data plane, which this version does not have; give --offload auto or --offload off`,
-		}},
-		{"offload not built either", []string{"--offload=generic"}, nil, []string{`--offload "generic": is a kernel data plane`}},
 		{"unauthenticated rate below nothing", []string{"--unauthenticated-rate=-1"}, nil, []string{
 			`--unauthenticated-rate "-1": is neither a whole number from 0 to 1000000000 nor auto;`,
 		}},

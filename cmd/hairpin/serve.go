@@ -22,6 +22,7 @@ import (
 	"hairpin/signaling/jointoken"
 	"hairpin/turnserver"
 	"hairpin/turnserver/control"
+	"hairpin/turnserver/offload"
 	"hairpin/turnserver/relay"
 	"hairpin/web"
 	"hairpin/web/selftest"
@@ -152,6 +153,9 @@ func (v *service) buildTURN(s settings) error {
 		return usageError(err, "give --listen or --relay-address the address that goes with it")
 	}
 	if v.turn, err = turnserver.New(config); err != nil {
+		if kernel := (*offload.Error)(nil); errors.As(err, &kernel) {
+			return usageError(err, kernel.Hint())
+		}
 		return usageError(err, "choose other addresses with --listen, --alternate-address, --relay-address and --relay-ports")
 	}
 	v.ice = iceURIs(v.config.PublicHost, v.turn.Addrs().UDP[:len(s.Listen)], config.Relays)
@@ -198,6 +202,7 @@ func (v *service) turnConfig(s settings) turnserver.Config {
 		KeepExpired:         !v.config.StrictExpiry,
 		DrainTimeout:        v.config.DrainTimeout,
 		LegacyChannels:      v.config.LegacyChannels,
+		Offload:             offload.Mode(v.config.Offload),
 		SelfUser:            v.selfUser,
 		Observe:             v.allocationSeen,
 		Refused:             v.refusalSeen,
