@@ -118,31 +118,35 @@ const (
 	stampSequenceLow = 15 // the last byte of a stamp's sequence number
 )
 
+// The verdicts, and the registers kept over calls: where data is looked at, the end of
+// the frame, and the mask.
+const (
+	xdpDrop, xdpPass = 1, 2
+
+	data, end, mask = asm.R7, asm.R8, asm.R9
+)
+
 // sinkProgram returns the program: XDP_DROP and one more for a payload of the run, bare
 // or as ChannelData, and XDP_PASS untouched for all else.
 func sinkProgram(config, counts int) asm.Instructions {
-	const (
-		drop, pass = 1, 2 // XDP_DROP, XDP_PASS
-		udp        = 17
+	program := append(findPayload(), labelled("payload", lookUp(config))...)
+	program = append(program, matchPayload()...)
+	program = append(program, lookUp(counts)...)
+	return append(program,
+		asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord),
+		asm.Add.Imm(asm.R1, 1),
+		asm.StoreMem(asm.R0, 0, asm.R1, asm.DWord),
+		asm.Mov.Imm(asm.R0, xdpDrop),
+		asm.Return(),
+		asm.Mov.Imm(asm.R0, xdpPass).WithSymbol("pass"),
+		asm.Return(),
 	)
-	data, end := asm.R7, asm.R8 // kept over calls
-	lookUp := func(fd int) asm.Instructions {
-		return asm.Instructions{
-			asm.StoreImm(asm.RFP, -4, 0, asm.Word),
-			asm.Mov.Reg(asm.R2, asm.RFP),
-			asm.Add.Imm(asm.R2, -4),
-			asm.LoadMapPtr(asm.R1, fd),
-			asm.FnMapLookupElem.Call(),
-			asm.JEq.Imm(asm.R0, 0, "pass"),
-		}
-	}
-	within := func(n int32) asm.Instructions { // data[:n] is in the frame, or pass
-		return asm.Instructions{
-			asm.Mov.Reg(asm.R4, data),
-			asm.Add.Imm(asm.R4, n),
-			asm.JGT.Reg(asm.R4, end, "pass"),
-		}
-	}
+}
+
+// findPayload goes to "payload" with data at that of a UDP datagram, which has at least
+// MinPayload bytes, or to "pass".
+func findPayload() asm.Instructions {
+	const udp = 17
 	program := asm.Instructions{
 		asm.LoadMem(data, asm.R1, 0, asm.Word),
 		asm.LoadMem(end, asm.R1, 4, asm.Word),
@@ -163,41 +167,56 @@ func sinkProgram(config, counts int) asm.Instructions {
 		asm.Ja.Label("payload"),
 	)
 	program = append(program, labelled("ip6", within(ip6Payload+MinPayload))...)
-	program = append(program,
+	return append(program,
 		asm.LoadMem(asm.R5, data, ip6Next, asm.Byte),
 		asm.JNE.Imm(asm.R5, udp, "pass"),
 		asm.Add.Imm(data, ip6Payload),
 	)
-	program = append(program, labelled("payload", lookUp(config))...)
-	program = append(program,
+}
+
+// matchPayload goes on if the payload is one of the run in R0, a sinkConfig, and not one
+// to be timed, or to "pass".
+func matchPayload() asm.Instructions {
+	program := asm.Instructions{
 		asm.LoadMem(asm.R1, asm.R0, 0, asm.Word),
-		asm.LoadMem(asm.R9, asm.R0, 4, asm.Word),
+		asm.LoadMem(mask, asm.R0, 4, asm.Word),
 		asm.JEq.Imm(asm.R1, 0, "pass"),
 		asm.LoadMem(asm.R2, data, 0, asm.Word),
 		asm.JEq.Reg(asm.R2, asm.R1, "stamp"),
 		asm.LoadMem(asm.R2, data, 0, asm.Byte),
 		asm.And.Imm(asm.R2, 0xf0),
 		asm.JNE.Imm(asm.R2, 0x40, "pass"), // no ChannelData
-	)
+	}
 	program = append(program, within(4+MinPayload)...)
-	program = append(program,
+	return append(program,
 		asm.LoadMem(asm.R2, data, 4, asm.Word),
 		asm.JNE.Reg(asm.R2, asm.R1, "pass"),
 		asm.Add.Imm(data, 4),
 		asm.LoadMem(asm.R2, data, stampSequenceLow, asm.Byte).WithSymbol("stamp"),
-		asm.And.Reg(asm.R2, asm.R9),
+		asm.And.Reg(asm.R2, mask),
 		asm.JEq.Imm(asm.R2, 0, "pass"),
 	)
-	program = append(program, lookUp(counts)...)
-	return append(program,
-		asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord),
-		asm.Add.Imm(asm.R1, 1),
-		asm.StoreMem(asm.R0, 0, asm.R1, asm.DWord),
-		asm.Mov.Imm(asm.R0, drop),
-		asm.Return(),
-		asm.Mov.Imm(asm.R0, pass).WithSymbol("pass"),
-		asm.Return(),
-	)
+}
+
+// lookUp puts the only element of a map into R0.
+func lookUp(fd int) asm.Instructions {
+	return asm.Instructions{
+		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, -4),
+		asm.LoadMapPtr(asm.R1, fd),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "pass"),
+	}
+}
+
+// within goes on if n bytes from data on are in the frame, or to "pass".
+func within(n int32) asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Reg(asm.R4, data),
+		asm.Add.Imm(asm.R4, n),
+		asm.JGT.Reg(asm.R4, end, "pass"),
+	}
 }
 
 // labelled makes the first of some instructions one to jump to.
