@@ -285,13 +285,17 @@ func (f *Fleet) each(ctx context.Context, do func(context.Context, *udp.Writer, 
 	return context.Cause(ctx)
 }
 
-// farewell bounds how long Close waits for the server, all clients together.
-const farewell = 2 * time.Second
+// farewell bounds how long Close waits for the server, all clients together, and
+// farewellEach is what it waits longer for each.
+const (
+	farewell     = 2 * time.Second
+	farewellEach = time.Millisecond
+)
 
 // Close gives the allocations back, as far as the server answers in time, and closes
 // all sockets. It returns what kept it from giving them back. Closing again does nothing.
 func (f *Fleet) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	ctx, cancel := context.WithTimeout(context.Background(), farewell+time.Duration(len(f.clients))*farewellEach)
 	defer cancel()
 	err := f.each(ctx, func(ctx context.Context, w *udp.Writer, i int) error {
 		if !f.clients[i].relayed.IsValid() {
