@@ -79,7 +79,7 @@ func carrySome(t *testing.T, config bench.Config, mode bench.Mode, process bench
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.Complete || len(r.Notes) > 0 && mode != bench.Binding && config.Transport == bench.UDP {
+	if !r.Complete {
 		t.Errorf("%+v", r)
 	}
 	if a := r.Allocations; mode != bench.Binding && (a == nil || a.Count != config.Clients || a.PerSecond <= 0 || a.Delay.P50 <= 0) {
@@ -94,6 +94,9 @@ func carrySome(t *testing.T, config bench.Config, mode bench.Mode, process bench
 	}
 	if r.Process == nil || r.Process.CPUSeconds <= 0 || r.Process.MicrosecondsPerPacket <= 0 {
 		t.Errorf("process: %+v", r.Process)
+	}
+	if straight := mode != bench.Binding && config.Transport == bench.UDP; straight != (r.Machine != nil) {
+		t.Errorf("machine: %+v, notes %q", r.Machine, r.Notes)
 	}
 }
 
