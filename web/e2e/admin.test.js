@@ -52,7 +52,7 @@ test('the dashboard asks for a key, and then shows rooms and how their members f
   assert.equal(await page.evaluate(() => document.activeElement?.id), 'key')
   await page.type('#key', 'wrong-wrong-wrong-wrong')
   await page.keyboard.press('Enter')
-  await waitUntil(page, 'the refusal', () => /No API key/.test(document.getElementById('status')?.textContent ?? ''))
+  await waitUntil(page, 'the refusal', () => /No API key/.test(document.getElementById('refusal')?.textContent ?? ''))
   await look(page, 'admin-login')
 
   const ann = await enter('</script><b>room', 'Ann <img src=x>')

@@ -28,7 +28,7 @@ async function update() {
     if (response.ok) draw(await response.json())
     else again = refused(response.status, (await response.json()).detail)
   } catch {
-    say('failed', 'The server does not answer. Trying again.')
+    say('failed', 'No answer. Trying again.')
   }
   if (again && !document.hidden) timer = setTimeout(update, EVERY_MS)
 }
@@ -46,7 +46,10 @@ function refused(code, detail) {
     before = null
     if (document.activeElement !== key) key.focus()
   }
-  say(wantsKey ? 'locked' : 'failed', wantsKey && !key.value ? 'Waiting for a key' : detail)
+  const refusal = /** @type {HTMLElement} */ (document.getElementById('refusal'))
+  refusal.textContent = detail
+  refusal.hidden = !key.value
+  say(wantsKey ? 'locked' : 'failed', wantsKey ? 'Waiting for a key' : 'Refused. Trying again.')
   return !wantsKey
 }
 
