@@ -118,7 +118,7 @@ func (c *loadClients) honest(room string, i int) {
 	m := &honestMember{loadClients: c, room: room, me: i, met: make(chan string, c.Honest), next: map[string]int{}}
 	left := sync.OnceFunc(c.joined.Done)
 	defer left()
-	ctx, cancel := context.WithTimeout(c.end, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(c.end, 2*time.Minute+time.Duration(c.Rounds)*c.Every)
 	defer cancel()
 	conn, err := c.enter(ctx, room, fmt.Sprint("honest-", i))
 	if err != nil {
@@ -311,6 +311,7 @@ func loadServer(t *testing.T, l load) (*Hub, string) {
 	t.Helper()
 	limits := DefaultLimits()
 	limits.Rooms, limits.Members = l.Rooms, l.Honest+2
+	limits.JoinTimeout = time.Minute // all come at once, and the clients are on this machine too
 	seed := maphash.MakeSeed()
 	hub := hubFor(t, func(c *Config) {
 		c.Limits = limits

@@ -18,12 +18,13 @@ import (
 // The pace at which one socket's messages are acted on, within its limits. A burst that a newcomer may
 // send at once would fill the others' outboxes before their writers had a turn, and cost them their
 // sockets. So whoever sends more than a few in a row waits between messages, longer while a member's
-// outbox is half full, but not for a member who is stuck, and never for long.
+// outbox is half full, but not for a member who is stuck, and never for long. That also keeps a flood from
+// costing a member its socket whose writer has no turn because the machine is busy.
 const (
 	messageSpacing = 2 * time.Millisecond
 	unspaced       = 16 // messages in a row, a quarter of the default outbox
-	longestPause   = 100 * time.Millisecond
-	stuckAfter     = 50 * time.Millisecond // for one write; one that is not stuck takes microseconds
+	longestPause   = time.Second
+	stuckAfter     = 500 * time.Millisecond // for one write; one takes microseconds, unless the processor is busy
 )
 
 // controlRate and controlBurst bound a client's pings and pongs. Nobody needs more than one a second.

@@ -195,20 +195,13 @@ func TestTooMuchIsMissed(t *testing.T) {
 	for i := range 5 {
 		b.send(a.candidate(i))
 	}
-	ping(b, s.enterAfter(b, "r"))
+	b.send(`{"type":"nothing"}`) // once refused, all before has been forwarded
+	b.refused(ReasonUnknownType)
 	c := s.dial()
 	c.send(a.request("r"))
 	c.refused(ReasonResumeMissed)
 	c.closed(CloseGone)
 	b.want(`{"type":"user-left","clientId":"` + a.id + `"}`)
-}
-
-// enterAfter joins a room that one other member is in, who is told.
-func (s *server) enterAfter(other *client, room string) *client {
-	s.t.Helper()
-	c := s.enter(room)
-	other.message("user-joined")
-	return c
 }
 
 // The others are told once the grace time is over; a member that says goodbye is not waited for.

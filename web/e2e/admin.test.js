@@ -27,23 +27,34 @@ after(async () => {
 })
 
 /**
- * A member of a room, without a page.
+ * Runs in the page: two members of a room, without a call, who report how they are connected.
  *
+ * @param {string} token
  * @param {string} roomId
- * @param {string} name
- * @returns {Promise<{ id: string, send: (message: object) => void, close: () => void }>}
  */
-function enter(roomId, name) {
-  const socket = new WebSocket(`${server.origin.replace('http', 'ws')}/v1/signal`, /** @type {any} */ ({ headers: { Origin: server.origin } }))
-  const send = (/** @type {object} */ message) => socket.send(JSON.stringify(message))
-  return new Promise((resolve, reject) => {
-    socket.onopen = () => send({ type: 'join', roomId, name, token: KEY })
+async function twoMembers(token, roomId) {
+  /** @param {string} name @returns {Promise<{ id: string, socket: WebSocket }>} */
+  const enter = (name) => new Promise((resolve, reject) => {
+    const socket = new WebSocket('/v1/signal')
+    socket.onopen = () => socket.send(JSON.stringify({ type: 'join', roomId, name, token }))
     socket.onerror = () => reject(new Error('no socket'))
     socket.onmessage = ({ data }) => {
       const message = JSON.parse(data)
-      if (message.type === 'room-users') resolve({ id: message.clientId, send, close: () => socket.close(1000) })
+      if (message.type === 'room-users') resolve({ id: message.clientId, socket })
     }
   })
+  const ann = await enter('Ann <img src=x>')
+  const bob = await enter('')
+  const good = { roundTripMs: 42, lossPercent: 0.2, jitterMs: 4, bitrateKbps: 1800, pairType: 'direct', transport: 'udp', timeToConnectMs: 310 }
+  const bad = { roundTripMs: 420, lossPercent: 7, jitterMs: 60, bitrateKbps: 300, pairType: 'relay', transport: 'tls', restarts: 2 }
+  ann.socket.send(JSON.stringify({ type: 'quality', targetClientId: bob.id, ...good }))
+  bob.socket.send(JSON.stringify({ type: 'quality', targetClientId: ann.id, ...bad }))
+  Object.assign(globalThis, { sockets: [ann.socket, bob.socket] })
+}
+
+/** Runs in the page. */
+function oneLeaves() {
+  /** @type {any} */ (globalThis).sockets.pop().close(1000)
 }
 
 test('the dashboard asks for a key, and then shows rooms and how their members fare', { skip }, async (t) => {
@@ -55,10 +66,7 @@ test('the dashboard asks for a key, and then shows rooms and how their members f
   await waitUntil(page, 'the refusal', () => /No API key/.test(document.getElementById('refusal')?.textContent ?? ''))
   await look(page, 'admin-login')
 
-  const ann = await enter('</script><b>room', 'Ann <img src=x>')
-  const bob = await enter('</script><b>room', '')
-  ann.send({ type: 'quality', targetClientId: bob.id, roundTripMs: 42, lossPercent: 0.2, jitterMs: 4, bitrateKbps: 1800, pairType: 'direct', transport: 'udp', timeToConnectMs: 310 })
-  bob.send({ type: 'quality', targetClientId: ann.id, roundTripMs: 420, lossPercent: 7, jitterMs: 60, bitrateKbps: 300, pairType: 'relay', transport: 'tls', restarts: 2 })
+  await page.evaluate(twoMembers, KEY, '</script><b>room')
   await page.$eval('#key', (input) => { /** @type {HTMLInputElement} */ (input).value = '' })
   await page.type('#key', KEY)
   await page.keyboard.press('Enter')
@@ -69,9 +77,9 @@ test('the dashboard asks for a key, and then shows rooms and how their members f
   assert.equal(await page.$$eval('#rooms img, #rooms b', (found) => found.length), 0)
   await look(page, 'admin')
 
-  bob.close()
+  await page.evaluate(oneLeaves)
   await waitUntil(page, 'that one has left', () => document.querySelectorAll('[data-member]').length === 1)
-  ann.close()
+  await page.evaluate(oneLeaves)
   await waitUntil(page, 'an empty server', () => document.getElementById('empty')?.hidden === false)
 })
 
