@@ -16,6 +16,11 @@
 // loss from reordering and duplication. A [Process] gives the processor time and memory
 // of a server that runs on this machine.
 //
+// What the kernel does for a server, and all that an XDP program does, is in no process.
+// So the machine is measured too, and [Fleet.Baseline], the same load from the same
+// sockets past the server, says how much of that is the generator's. A [Sink] keeps that
+// part small: it receives in the kernel.
+//
 // The generator has to outrun the server, or it measures itself: [Report.Limit] says
 // which of them was the limit. Give it processors that the server does not use, and a
 // GOMAXPROCS of two or more: one thread sends, and sleeps in the kernel rather than spin
@@ -25,6 +30,10 @@
 //
 // Nothing is allocated per packet. What is sent is built in memory the sender owns;
 // what is received is read into batches from a pool and gone when handled. Receivers
-// and sender share counters that are atomic. The one lock, in client, guards the
-// transaction under way and is held for no call.
+// and sender share counters that are atomic. What a client sends over TCP or TLS is
+// copied into a bounded queue, which a goroutine of the connection writes, so that a slow
+// connection does not hold up the sender.
+//
+// There are two locks, neither taken while the other is held, nor held for a call: one in
+// each client guards the transaction under way, one in each connection its queue.
 package bench
