@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -20,6 +22,7 @@ import (
 
 	"hairpin/credentials"
 	"hairpin/turnserver/control"
+	"hairpin/turnserver/offload"
 	"hairpin/turnserver/relay"
 
 	"github.com/pion/stun/v3"
@@ -30,8 +33,8 @@ import (
 const asServer = "HAIRPIN_TEST_AS_SERVER"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asServer) != "" {
-		if err := serveForTest(os.Stdin, os.Stdout); err != nil {
+	if config := os.Getenv(asServer); config != "" {
+		if err := serveForTest(config, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -40,9 +43,37 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serveForTest runs a server on loopback without caps. It prints its address, and then
-// does what each line of commands says, until there are no more.
-func serveForTest(commands io.Reader, out io.Writer) error {
+// testServer is where a server runs that is a process of its own.
+type testServer struct {
+	Listen  netip.AddrPort
+	Relays  []netip.Addr
+	Allow   []netip.Prefix
+	Offload offload.Mode
+}
+
+// config makes a server without caps.
+func (c testServer) config(secrets *credentials.Secrets) Config {
+	config := Config{
+		Listen:         []netip.AddrPort{c.Listen},
+		Credentials:    secrets,
+		Policy:         control.PolicyConfig{Allow: c.Allow, AllowLoopback: true},
+		Quota:          control.Quota{Allocations: 100_000},
+		LegacyChannels: true,
+		Offload:        c.Offload,
+	}
+	for _, ip := range c.Relays {
+		config.Relays = append(config.Relays, relay.Address{Local: ip, Advertised: ip})
+	}
+	return config
+}
+
+// serveForTest runs a server. It prints its address, and then does what each line of
+// commands says, until there are no more.
+func serveForTest(config string, commands io.Reader, out io.Writer) error {
+	var c testServer
+	if err := json.Unmarshal([]byte(config), &c); err != nil {
+		return err
+	}
 	secret, err := credentials.NewSecret(sharedSecret)
 	if err != nil {
 		return err
@@ -51,13 +82,7 @@ func serveForTest(commands io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s, err := New(Config{
-		Listen:      []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")},
-		Relays:      []relay.Address{{Local: loopback4, Advertised: loopback4}},
-		Credentials: secrets,
-		Policy:      control.PolicyConfig{AllowLoopback: true},
-		Quota:       control.Quota{Allocations: 100_000},
-	})
+	s, err := New(c.config(secrets))
 	if err != nil {
 		return err
 	}
@@ -66,15 +91,20 @@ func serveForTest(commands io.Reader, out io.Writer) error {
 	go func() { ended <- s.Run(ctx) }()
 	fmt.Fprintln(out, s.Addrs().UDP[0])
 	for lines := bufio.NewScanner(commands); lines.Scan(); fmt.Fprintln(out, "done") {
-		if lines.Text() == "free" {
+		switch command, rest, _ := strings.Cut(lines.Text(), " "); command {
+		case "free":
 			debug.FreeOSMemory()
 			debug.FreeOSMemory() // stacks shrink in one collection and are freed in the next
-		} else {
+		case "stats":
+			_ = json.NewEncoder(out).Encode(s.Stats())
+		case "deny":
+			err = s.SetPolicy(control.PolicyConfig{Deny: []netip.Prefix{netip.MustParsePrefix(rest)}})
+		default:
 			_ = pprof.Lookup(lines.Text()).WriteTo(os.Stderr, 1)
 		}
 	}
 	stop()
-	return <-ended
+	return errors.Join(err, <-ended)
 }
 
 // process is a server that runs in a process of its own.
@@ -84,10 +114,18 @@ type process struct {
 	commands io.WriteCloser
 	lines    *bufio.Scanner
 	address  string
+	killed   bool // there is nothing to stop
 }
 
-// startProcess runs a server until the test ends.
+// startProcess runs a server on loopback until the test ends.
 func startProcess(t testing.TB) *process {
+	t.Helper()
+	c := testServer{Listen: netip.AddrPortFrom(loopback4, 0), Relays: []netip.Addr{loopback4}}
+	return startProcessBy(t, exec.Command, c)
+}
+
+// startProcessBy runs a server where a function that makes commands runs programs.
+func startProcessBy(t testing.TB, command func(string, ...string) *exec.Cmd, c testServer) *process {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -95,8 +133,12 @@ func startProcess(t testing.TB) *process {
 	}
 	secret, _ := credentials.NewSecret(sharedSecret) // is good, as TestCoturnClient knows
 	secrets, _ := credentials.NewSecrets(secret)
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), asServer+"=1")
+	config, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := command(self)
+	cmd.Env = append(os.Environ(), asServer+"="+string(config))
 	cmd.Stderr = os.Stderr
 	commands, _ := cmd.StdinPipe() // fails only if it was called before
 	out, _ := cmd.StdoutPipe()
@@ -125,6 +167,9 @@ func (p *process) do(command string) {
 }
 
 func (p *process) stop() {
+	if p.killed {
+		return
+	}
 	killer := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
 	defer killer.Stop()
 	_ = p.commands.Close()
