@@ -19,6 +19,7 @@ type collector struct {
 	allocations, packets, bytes, dropped, refused, bindings, withheld *prometheus.Desc
 	connections, accepted, turnedAway, closed                         *prometheus.Desc
 	rooms, members, sockets, messages, refusedMessages                *prometheus.Desc
+	offload                                                           offloadMetrics
 }
 
 func newCollector(turn *turnserver.Server, hub *signaling.Hub) *collector {
@@ -39,6 +40,8 @@ func newCollector(turn *turnserver.Server, hub *signaling.Hub) *collector {
 		accepted:    desc("stream_accepted_total", "Client connections over TCP accepted."),
 		turnedAway:  desc("stream_refused_total", "Client connections over TCP closed at once, by the cap they hit.", "reason"),
 		closed:      desc("stream_closed_total", "Client connections over TCP that ended, by why.", "reason"),
+
+		offload: newOffloadMetrics(),
 
 		rooms:           desc("signaling_rooms", "Rooms with members."),
 		members:         desc("signaling_members", "Members of rooms."),
@@ -77,6 +80,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for _, why := range turnserver.AllWithheld() {
 		counter(c.withheld, stats.Withheld[why], why.String())
 	}
+	c.offload.collect(stats.Offload, counter, gauge)
 	c.collectStreams(stats.Streams, counter, gauge)
 	c.collectSignaling(counter, gauge)
 }

@@ -336,7 +336,7 @@ func TestServeWholeTour(t *testing.T) {
 }
 
 // knownLabels are the labels of metrics whose values the server itself chooses.
-var knownLabels = []string{"transport", "direction", "reason", "type", "route", "method", "status", "le", "quantile", "version", "pair", "verdict"}
+var knownLabels = []string{"transport", "direction", "reason", "type", "route", "method", "status", "le", "quantile", "version", "pair", "verdict", "interface", "driver", "mode"}
 
 // checkMetrics wants the figures of what has happened, and nothing that a client chose.
 func checkMetrics(t *testing.T, s *served, login probe.Login) {
@@ -350,6 +350,8 @@ func checkMetrics(t *testing.T, s *served, login probe.Login) {
 		`(?m)^hairpin_allocations\{transport="tcp"\} 1$`,
 		`(?m)^hairpin_relayed_packets_total\{direction="to-peer",transport="tcp"\} [1-9]`,
 		`(?m)^hairpin_relayed_bytes_total\{direction="to-client",transport="udp"\} [1-9]`,
+		`(?m)^hairpin_offload_stayed_total\{reason="full"\} 0$`,
+		`(?m)^hairpin_offload_flows 0$`,
 		`(?m)^hairpin_withheld_answers_total\{reason="challenge-source"\} 0$`,
 		`(?m)^hairpin_refused_requests_total\{reason="no-credentials"\} [1-9]`,
 		`(?m)^hairpin_refused_requests_total\{reason="peer-denied-private"\} 0$`,
