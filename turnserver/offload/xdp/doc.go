@@ -31,9 +31,9 @@
 // socket gives: nothing is copied from the packet that came. TTL and hop limit are 64,
 // DSCP and ECN are zero, the DF bit is not set and each IPv4 packet has a random
 // identification, and the IPv6 flow label is zero. UDP checksums are updated rather than
-// made anew, so that one that was wrong stays wrong; over IPv4 a zero checksum stays
-// zero. A frame whose sender left the checksum to a device that does not exist, as
-// virtual links do, gets a whole one.
+// made anew, so that one that was wrong stays wrong; between IPv4 sides a zero checksum
+// stays zero. A frame whose sender left the checksum to a device that does not exist, as
+// on virtual links, gets a whole one, or passes if it is a datagram of 2 kB or more.
 //
 // # Who owns which memory
 //
@@ -44,11 +44,14 @@
 // A slot has one writer at a time, which the caller sees to. A record becomes valid with
 // the last word of [Program.Set] and invalid with the first of [Program.Clear]; between
 // Clear and another Set at least a second must pass, so that no processor is still at
-// work with the old one. Keys hold the generation of their record, and the program
+// work with the old one. Of a hop, too, the first word is withdrawn before the others
+// change. Keys hold the generation of their record, and the program
 // compares the whole tuple, so that a key that outlives its record relays nothing.
 //
 // # Privileges
 //
-// Loading takes CAP_BPF and CAP_NET_ADMIN, before Linux 5.18 CAP_PERFMON as well.
+// Loading takes CAP_BPF and CAP_NET_ADMIN, before Linux 5.18 CAP_PERFMON as well. It is
+// worth having always: for a process without it the kernel guards the program's stack
+// against speculation, and a run takes twice the time (measured on Linux 6.18 in 2026).
 // Nothing is pinned: with the process, the program and its maps are gone.
 package xdp

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/cilium/ebpf"
 )
@@ -34,7 +35,7 @@ func (p *Program) Set(slot uint32, f Flow, expires Time) error {
 		atomic.StoreUint64(&c.Packets, 0)
 		atomic.StoreUint64(&c.Bytes, 0)
 	}
-	atomic.StoreUint64(&r.Expires, uint64(expires))
+	p.Renew(slot, expires)
 
 	place := uint64(slot) | uint64(r.Generation)<<32
 	if err := p.putKey(&peer, place); err != nil {
@@ -109,10 +110,18 @@ func (p *Program) removeKey(k *kernelKey) error {
 	return whenGone("remove a key", p.objects.Flows.Delete(k))
 }
 
-// Renew gives a slot's flow a new lifetime; zero ends it at once. It is one store.
+// Renew gives a slot's flow a new lifetime, which ends up to 10 ms early and never late;
+// zero ends it at once. It is one store.
 func (p *Program) Renew(slot uint32, expires Time) {
+	if expires != 0 {
+		expires = max(expires, tick+1) - tick
+	}
 	atomic.StoreUint64(&p.records[slot].Expires, uint64(expires))
 }
+
+// tick is how much later than the clock the program's view of it may be: the longest
+// time between ticks that kernels are built with, 100 a second.
+const tick = Time(10 * time.Millisecond)
 
 // SetHop says how packets of a slot's flow go on; a hop with Limit zero withdraws it.
 // The flow of another client that they turn to by [Flow.Hairpin] has its own.

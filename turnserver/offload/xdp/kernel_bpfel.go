@@ -96,6 +96,7 @@ const (
 	kernelMapTotals          = "totals"
 	kernelProgHairpin        = "hairpin"
 	kernelProgHairpinClock   = "hairpin_clock"
+	kernelVarHasCoarseClock  = "has_coarse_clock"
 	kernelVarHasLengthHelper = "has_length_helper"
 )
 
@@ -165,6 +166,7 @@ type kernelMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelVariableSpecs struct {
+	HasCoarseClock  *ebpf.VariableSpec `ebpf:"has_coarse_clock"`
 	HasLengthHelper *ebpf.VariableSpec `ebpf:"has_length_helper"`
 }
 
@@ -219,6 +221,7 @@ func (m *kernelMaps) Close() error {
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelVariables struct {
+	HasCoarseClock  *ebpf.Variable `ebpf:"has_coarse_clock"`
 	HasLengthHelper *ebpf.Variable `ebpf:"has_length_helper"`
 }
 

@@ -64,11 +64,13 @@ func TestStrictAlignment(t *testing.T) {
 	})
 }
 
-// TestWithoutLengthHelper runs what kernels before 5.18 run.
-func TestWithoutLengthHelper(t *testing.T) {
+// TestWithoutHelpers runs what kernels before 5.11 run.
+func TestWithoutHelpers(t *testing.T) {
 	w := variant(t, func(spec *ebpf.CollectionSpec) {
-		if err := spec.Variables[kernelVarHasLengthHelper].Set(uint8(0)); err != nil {
-			t.Fatal(err)
+		for _, variable := range []string{kernelVarHasLengthHelper, kernelVarHasCoarseClock} {
+			if err := spec.Variables[variable].Set(uint8(0)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 	for slot, f := range allFamilies {

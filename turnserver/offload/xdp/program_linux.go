@@ -73,8 +73,13 @@ func specify(c Config) (*ebpf.CollectionSpec, error) {
 	} {
 		spec.Maps[name].MaxEntries = uint32(entries)
 	}
-	if features.HaveProgramHelper(ebpf.XDP, asm.FnXdpGetBuffLen) == nil {
-		err = spec.Variables[kernelVarHasLengthHelper].Set(uint8(1))
+	for variable, helper := range map[string]asm.BuiltinFunc{
+		kernelVarHasLengthHelper: asm.FnXdpGetBuffLen,
+		kernelVarHasCoarseClock:  asm.FnKtimeGetCoarseNs,
+	} {
+		if features.HaveProgramHelper(ebpf.XDP, helper) == nil {
+			err = errors.Join(err, spec.Variables[variable].Set(uint8(1)))
+		}
 	}
 	return spec, err
 }
@@ -181,7 +186,8 @@ func (p *Program) SetEgress(index int, able bool) error {
 }
 
 // SetBinding says whether Binding requests to an address of this machine are answered.
-// It has an address and a port, neither zero.
+// It has an address and a port, neither zero. It is for sockets where user space answers
+// by wire.AnswerBinding, and nothing else.
 func (p *Program) SetBinding(at netip.AddrPort, answered bool) error {
 	key := kernelService{Local: words(at.Addr()), Port: network16(at.Port()), Six: isSix(at.Addr())}
 	if !answered {
