@@ -2,7 +2,6 @@ package signaling
 
 import (
 	"context"
-	"time"
 
 	"github.com/coder/websocket"
 )
@@ -67,7 +66,7 @@ func (p *peer) report(s *seat, m Message) *Refusal {
 	if !p.reports.Allow() {
 		return refuse(ReasonManyReports, "This report was not looked at: every ten seconds is often enough.")
 	}
-	if _, known := s.room.userOf(m.Target, s.id); !known {
+	if _, _, known := s.room.userOf(m.Target, s.id); !known {
 		return refuseTarget()
 	}
 	report := s.report(m.Target, m.Quality)
@@ -86,9 +85,6 @@ func (p *peer) join(j Join) *Refusal {
 	member, ok := p.authorize(j)
 	if !ok {
 		return refuse(ReasonUnauthorized, "There is no such room, or it is not open to this token.")
-	}
-	if h.removals.has(roomKey(member.Tenant, member.Room), member.User, time.Now()) {
-		return refuse(ReasonRemoved, "A moderator removed you from this room; you may come back later.")
 	}
 	s := newSeat(p, member, j)
 	p.place = s

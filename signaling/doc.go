@@ -38,8 +38,9 @@
 // anew. A process that ends forgets its seats, and a hub does not resume what another one served.
 //
 // A [Member] may publish and moderate if [Config.Authorize] says so. A moderator locks a room, which
-// ends with its last moderator, and removes users, who are kept out for [Limits.RemovedFor] and whom
-// [Config.Removed] is told of.
+// ends with its last moderator, and removes users, who are kept out of that room for
+// [Limits.RemovedFor] and whom [Config.Removed] is told of. A user is known by its tenant and room too:
+// one of the same name elsewhere is another one.
 //
 // # Who may connect
 //

@@ -36,13 +36,13 @@ type Config struct {
 	// from one that it may not join.
 	Authorize func(r *http.Request, join Join) (Member, error)
 
-	// ICEServers makes the ICE servers of a user, with fresh credentials. Without it none are sent.
+	// ICEServers makes the ICE servers of a member, with fresh credentials. Without it none are sent.
 	// It must not block. It is called when a member joins and again before they expire.
-	ICEServers func(user string) (ICEServers, error)
+	ICEServers func(Member) (ICEServers, error)
 
-	// Removed is told of a user that a moderator removed from a room, to end what else it holds. It
-	// must not block. Nil is nobody.
-	Removed func(user string)
+	// Removed is told of a user that a moderator removed from a room, by his Tenant, Room and User, to
+	// end what else he holds there. It must not block. Nil is nobody.
+	Removed func(Member)
 
 	// Report takes reports of connections into statistics. It must not block. Nil is nobody.
 	Report func(Report)
@@ -59,7 +59,7 @@ type Config struct {
 
 // Member is what [Config.Authorize] lets in.
 type Member struct {
-	User         string // whom the TURN credentials are made for, and whom a removal keeps out; the client's id where empty
+	User         string // who it is in the tenant's rooms, and whom a removal keeps out; the client's id where empty
 	Tenant       string // whose room it is: rooms of one name and several tenants are several; may be empty
 	Room         string // the join's RoomID where empty; without NUL
 	Name         string // shown to the others; the join's where empty
@@ -271,9 +271,10 @@ func (h *Hub) backFrom(s *seat) {
 	h.counters.away.Add(-1)
 }
 
-// remove has a moderator remove a member, and all others of its user, from a room.
+// remove has a moderator remove a member, and all others of its user, from a room. Of the moderator's own
+// user that is one member alone, who may come back: nobody shuts himself out.
 func (h *Hub) remove(r *room, by, id ClientID) *Refusal {
-	user, known := r.userOf(id, by)
+	user, own, known := r.userOf(id, by)
 	if !known {
 		return refuseTarget()
 	}
@@ -282,8 +283,8 @@ func (h *Hub) remove(r *room, by, id ClientID) *Refusal {
 		return refuse(ReasonInternal, "The room cannot be reached at the moment.")
 	}
 	h.log.Info("member removed", "tenant", r.tenant, "room", r.name, "client", string(id), "by", string(by))
-	if h.config.Removed != nil {
-		h.config.Removed(user)
+	if h.config.Removed != nil && !own {
+		h.config.Removed(Member{Tenant: r.tenant, Room: r.name, User: user})
 	}
 	return nil
 }

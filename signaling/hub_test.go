@@ -18,11 +18,11 @@ import (
 	"github.com/coder/websocket"
 )
 
-func testICE(user string) (ICEServers, error) {
+func testICE(m Member) (ICEServers, error) {
 	return ICEServers{
 		Servers: []ICEServer{
 			{URLs: []string{"stun:turn.example:3478"}},
-			{URLs: []string{"turn:turn.example:3478?transport=udp"}, Username: "1:" + user, Credential: "c0ffee=="},
+			{URLs: []string{"turn:turn.example:3478?transport=udp"}, Username: "1:" + m.User, Credential: "c0ffee=="},
 		},
 		TTL:       time.Hour,
 		ExpiresAt: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC),

@@ -2,7 +2,9 @@ package signaling
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,17 +98,21 @@ func TestRemove(t *testing.T) {
 		var ended []string
 		s := startInMemory(t, func(c *Config) {
 			c.Authorize, c.ICEServers = byToken, testICE
-			c.Removed = func(user string) { ended = append(ended, user) }
+			c.Removed = func(m Member) { ended = append(ended, m.Room+"/"+m.User) }
 		})
-		mod, other := s.enterAs("r", "mod moderate"), s.enterAs("r", "other")
-		bad, twin := s.enterAs("r", "bad publish"), s.enterAs("r", "bad")
-		elsewhere := s.enterAs("r2", "bad")
-		for i, c := range []*client{mod, other, bad, twin, elsewhere} {
+		enter := func(room, token string, others ...*client) *client {
+			c := s.enterAs(room, token)
 			c.message("ice-servers")
-			for range max(0, 3-i) {
-				c.message("user-joined")
+			for _, other := range others {
+				other.message("user-joined")
 			}
+			return c
 		}
+		mod := enter("r", "mod moderate")
+		other := enter("r", "other", mod)
+		bad := enter("r", "bad publish", mod, other)
+		twin := enter("r", "bad", mod, other, bad)
+		elsewhere := enter("r2", "bad")
 		for _, nobody := range []string{mod.id, elsewhere.id, "nobody"} {
 			mod.send(`{"type":"remove","targetClientId":"` + nobody + `"}`)
 			mod.refused(ReasonUnknownTarget)
@@ -120,7 +126,7 @@ func TestRemove(t *testing.T) {
 		bad.closed(CloseForbidden)
 		twin.closed(CloseForbidden)
 		synctest.Wait()
-		if len(ended) != 1 || ended[0] != "bad" {
+		if len(ended) != 1 || ended[0] != "r/bad" {
 			t.Errorf("removed: %v", ended)
 		}
 		s.refusedAs("r", "bad publish", ReasonRemoved, CloseForbidden)
@@ -144,6 +150,75 @@ func TestRemoveWhoIsAway(t *testing.T) {
 	c.send(a.request("r"))
 	c.refused(ReasonResumeUnknown)
 	c.closed(CloseNotFound)
+}
+
+// SEC-57: a member that is removed between the loss of its socket and the server's notice of that cannot
+// resume either, and is not waited for.
+func TestRemoveWhoseSocketIsJustLost(t *testing.T) {
+	for _, away := range []bool{false, true} {
+		hub := hubFor(t, nil)
+		old, fresh := newPeer(hub, httptest.NewRequest("GET", "/", nil)), newPeer(hub, httptest.NewRequest("GET", "/", nil))
+		for _, p := range []*peer{old, fresh} {
+			if refusal := hub.addresses.open(p.network); refusal != nil {
+				t.Fatal(refusal)
+			}
+		}
+		if refusal := old.join(Join{RoomID: "r", Resume: true}); refusal != nil {
+			t.Fatal(refusal)
+		}
+		s := old.place
+		old.end(ending{lost: true})
+		if away {
+			s.lose(old)
+		}
+		s.remove()
+		refusal := s.resume(fresh, Resume{RoomID: "r", ClientID: s.id, Secret: s.secret})
+		if refusal == nil || refusal.Reason != ReasonRemoved && refusal.Reason != ReasonResumeUnknown {
+			t.Errorf("away %v: a removed member resumes: %v", away, refusal)
+		}
+		old.leave()
+		awaitStats(t, hub, func(n Stats) bool { return n.Away == 0 && n.Members == 0 && n.Rooms == 0 })
+	}
+}
+
+// Who joins while its user is being removed is not let in: the room itself remembers.
+func TestRemovalIsAskedByTheRoom(t *testing.T) {
+	s := start(t, func(c *Config) { c.Authorize = byToken })
+	mod, bad := s.enterAs("r", "mod moderate"), s.enterAs("r", "bad")
+	mod.message("user-joined")
+	mod.send(`{"type":"remove","targetClientId":"` + bad.id + `"}`)
+	mod.message("user-left")
+	r := s.hub.allRooms()[0]
+	r.apply(Event{Kind: EventJoin, From: "late", User: "bad"})
+	if _, _, known := r.userOf("late", ""); known {
+		t.Error("a join that passed its checks before the removal is let in after it")
+	}
+}
+
+// A moderator that removes another device of its own loses nothing else.
+func TestRemoveOwnDevice(t *testing.T) {
+	var ended atomic.Int32
+	s := start(t, func(c *Config) {
+		c.Authorize = byToken
+		c.Removed = func(Member) { ended.Add(1) }
+	})
+	mod, second, third := s.enterAs("r", "mod moderate"), s.enterAs("r", "mod"), s.enterAs("r", "mod")
+	for _, c := range []*client{mod, mod, second} {
+		c.message("user-joined")
+	}
+	mod.send(`{"type":"remove","targetClientId":"` + second.id + `"}`)
+	mod.want(`{"type":"user-left","clientId":"` + second.id + `","reason":"removed"}`)
+	third.message("user-left")
+	second.refused(ReasonRemoved)
+	second.closed(CloseForbidden)
+	ping(mod, third)
+	s.enterAs("r", "mod")
+	mod.message("user-joined")
+	mod.send(`{"type":"remove","targetClientId":"nobody"}`) // once refused, the removal is over
+	mod.refused(ReasonUnknownTarget)
+	if n := ended.Load(); n != 0 {
+		t.Errorf("the moderator's own relays were ended %d times", n)
+	}
 }
 
 // A member that may not publish receives, and talks over data channels.

@@ -187,7 +187,7 @@ func (p *peer) pushICEServers() <-chan time.Time {
 		return nil
 	}
 	s := p.place
-	servers, err := p.hub.config.ICEServers(s.member.User)
+	servers, err := p.hub.config.ICEServers(s.member)
 	if err != nil {
 		p.hub.log.Error("cannot make ICE servers", "client", string(p.id), "error", err)
 		p.refuse(refuse(ReasonICEUnavailable, "There are no ICE servers at the moment; they will follow."))

@@ -71,15 +71,18 @@ func (r *room) isPressed(now time.Time) bool {
 	return slices.ContainsFunc(r.members, func(m member) bool { return m.seat != nil && m.seat.isPressed(now) })
 }
 
-// userOf returns the user of a member other than one, if there is such a member.
-func (r *room) userOf(id, other ClientID) (string, bool) {
+// userOf returns the user of a member other than one, if there is such a member, and whether that one has
+// the same user.
+func (r *room) userOf(id, other ClientID) (user string, same, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	i := r.indexLocked(id)
 	if i < 0 || id == other {
-		return "", false
+		return "", false, false
 	}
-	return r.members[i].user, true
+	user = r.members[i].user
+	j := r.indexLocked(other)
+	return user, j >= 0 && r.members[j].user == user, true
 }
 
 // apply never blocks: peers take frames into their outboxes, or are ended.
@@ -102,7 +105,7 @@ func (r *room) apply(e Event) {
 
 func (r *room) joinLocked(e Event) {
 	s := r.local[e.From]
-	if refusal := r.closedLocked(); refusal != nil {
+	if refusal := r.closedLocked(e.User); refusal != nil {
 		if s != nil {
 			s.refuse(refusal)
 		}
@@ -126,9 +129,12 @@ func (r *room) joinLocked(e Event) {
 	}
 }
 
-// closedLocked is why nobody may join now, if so.
-func (r *room) closedLocked() *Refusal {
+// closedLocked is why a user may not join now, if so. Removals are asked here, where events are in one
+// order: no socket slips in while its user is being removed.
+func (r *room) closedLocked(user string) *Refusal {
 	switch {
+	case r.hub.removals.has(r.key, user, time.Now()):
+		return refuse(ReasonRemoved, "A moderator removed you from this room; you may come back later.")
 	case r.locked:
 		return refuse(ReasonRoomLocked, "A moderator has locked the room; ask somebody who is in it.")
 	case len(r.members) >= r.hub.limits.Members:
@@ -195,16 +201,20 @@ func (r *room) moderatesLocked(id ClientID) bool {
 	return i >= 0 && r.members[i].may.Moderate
 }
 
-// removeLocked removes all members of the target's user: the next device would stand for the first.
+// removeLocked removes all members of the target's user, because the next device would stand for the
+// first; of the moderator's own user only the target.
 func (r *room) removeLocked(e Event) {
-	to := r.indexLocked(e.To)
-	if !r.moderatesLocked(e.From) || to < 0 || e.To == e.From {
+	from, to := r.indexLocked(e.From), r.indexLocked(e.To)
+	if !r.moderatesLocked(e.From) || to < 0 || to == from {
 		return
 	}
 	user := r.members[to].user
-	r.hub.removals.add(r.key, user, time.Now().Add(r.hub.limits.RemovedFor))
+	own := user == r.members[from].user
+	if !own {
+		r.hub.removals.add(r.key, user, time.Now().Add(r.hub.limits.RemovedFor))
+	}
 	for _, m := range slices.Clone(r.members) {
-		if m.id != e.To && (m.user != user || user == "" || m.id == e.From) {
+		if m.id != e.To && (own || m.user != user) {
 			continue
 		}
 		r.leaveLocked(m.id, ReasonRemoved)

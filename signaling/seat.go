@@ -32,6 +32,7 @@ type seat struct {
 	peer     *peer      // nil while the member is away
 	entered  bool       // the room has let it in
 	ended    bool
+	removed  bool         // by a moderator: it is not resumed any more, and ends
 	network  netip.Prefix // of the newest socket
 	grace    *time.Timer  // runs while the member is away
 	secret   Secret       // for the next resumption
@@ -87,11 +88,16 @@ func (s *seat) send(frame []byte) {
 func (s *seat) remove() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.removed = true
 	if s.peer != nil {
-		s.peer.refuse(refuse(ReasonRemoved, "A moderator removed you from the room."))
+		s.peer.refuse(refuseRemoved())
 	} else if s.grace != nil {
 		s.grace.Reset(0)
 	}
+}
+
+func refuseRemoved() *Refusal {
+	return refuse(ReasonRemoved, "A moderator removed you from the room.")
 }
 
 // arrived notes that all frames before number n have reached the client, and that it answers.
@@ -133,6 +139,9 @@ func (s *seat) resume(p *peer, r Resume) *Refusal {
 		return refuseUnknownSeat()
 	case !equal(s.secret, r.Secret) && (s.previous == "" || !equal(s.previous, r.Secret)):
 		return refuse(ReasonResumeDenied, "That is not the newest secret of this member; join anew.")
+	}
+	if s.removed {
+		return refuseRemoved()
 	}
 	missed, ok := s.sent.from(r.Received)
 	if !ok {
@@ -179,7 +188,7 @@ func (s *seat) lose(p *peer) bool {
 	switch {
 	case s.peer != p:
 		return true
-	case !p.last.lost || !s.keeps || !s.entered || !s.hub.waitFor(s):
+	case !p.last.lost || !s.keeps || !s.entered || s.removed || !s.hub.waitFor(s):
 		s.peer, s.ended = nil, true
 		return false
 	}

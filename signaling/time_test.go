@@ -100,11 +100,11 @@ func TestICERenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
 		s := startInMemory(t, func(c *Config) {
-			c.ICEServers = func(user string) (ICEServers, error) {
+			c.ICEServers = func(m Member) (ICEServers, error) {
 				if calls++; calls == 2 {
 					return ICEServers{}, errors.New("no secret today")
 				}
-				return testICE(user)
+				return testICE(m)
 			}
 		})
 		began := time.Now()

@@ -169,7 +169,7 @@ func (c *serveConfig) table() []setting {
 		{groupSignaling, "signal_outbox", "N", "64", restart, countAt(&c.SignalOutbox, 1), "messages kept for a slow reader before it is closed"},
 		{groupSignaling, "signal_sockets_per_address", "N", "50", restart, countAt(&c.SignalSocketsPerAddress, 1), "WebSockets of one client address"},
 		{groupSignaling, "signal_resume_grace", "TIME", "20s", restart, durationAt(&c.SignalResumeGrace, 0, 5*time.Minute), "how long a member whose WebSocket was lost may resume before the others are told; 0s is not at all"},
-		{groupSignaling, "signal_removal_time", "TIME", "10m", restart, durationAt(&c.SignalRemovalTime, time.Second, 24*time.Hour), "how long a user whom a moderator removed is kept out of the room"},
+		{groupSignaling, "signal_removal_time", "TIME", "10m", restart, durationAt(&c.SignalRemovalTime, time.Second, 24*time.Hour), "how long a user of a join token whom a moderator removed is kept out of the room"},
 		{groupSignaling, "join_token_algorithm", "NAME", "none", restart, choiceAt(&c.JoinTokenAlgorithm, "none", "HS256", "ES256", "EdDSA", "RS256"), "algorithm of the join tokens that others mint, beside the server's own"},
 		{groupSignaling, "join_token_key_file", "FILE", "", live, textAt(&c.JoinTokenKeyFile), "their public keys, as PEM or a JWK set; for HS256 secrets, one a line"},
 		{groupSignaling, "join_token_issuer", "TEXT", "", restart, textAt(&c.JoinTokenIssuer), "their iss"},

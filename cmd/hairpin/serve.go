@@ -85,15 +85,16 @@ type service struct {
 	tokens                 *jointoken.Verifier
 	ownTokens, otherTokens *jointoken.Trust // the latter nil where nobody else mints
 
-	selfUser string // whose credential the server tests itself with; nobody can guess it
-	fitted   fitted
+	roomUsers roomUsers
+	selfUser  string // whose credential the server tests itself with; nobody can guess it
+	fitted    fitted
 }
 
 // serve runs until ctx is done.
 func serve(ctx context.Context, d deps, flags *serveFlags, config *loadedConfig, s settings) error {
 	v := &service{
 		flags: flags, config: config, level: new(slog.LevelVar), selfUser: "self-test-" + rand.Text(), started: time.Now(),
-		tests: selftest.NewStore(selftest.DefaultLimits(), nil),
+		tests: selftest.NewStore(selftest.DefaultLimits(), nil), roomUsers: newRoomUsers(),
 	}
 	v.level.Set(s.LogLevel)
 	v.log = newLogger(d.stderr, config.LogFormat, v.level)

@@ -91,8 +91,8 @@ func (v *service) mint(user string, ttl time.Duration) (credentials.Credential, 
 }
 
 // iceServers makes what a member of a room connects with.
-func (v *service) iceServers(user string) (signaling.ICEServers, error) {
-	c, err := v.mint(user, v.config.CredentialTTL)
+func (v *service) iceServers(m signaling.Member) (signaling.ICEServers, error) {
+	c, err := v.mint(v.roomUsers.of(m), v.config.CredentialTTL)
 	if err != nil {
 		return signaling.ICEServers{}, err
 	}

@@ -93,9 +93,9 @@ func (v *service) mintJoinToken(ask web.TokenAsk) (web.Token, error) {
 	return web.Token{Text: text, ExpiresAt: grant.ExpiresAt}, err
 }
 
-// endUser takes back the credentials that a removed user can have, and ends its allocations.
-func (v *service) endUser(user string) {
-	v.turn.Revoke(user, time.Now().Add(v.config.CredentialTTL+time.Second)) // minting rounds up to a second
+// endUser takes back the credentials that a removed user can have of that room, and ends its allocations.
+func (v *service) endUser(m signaling.Member) {
+	v.turn.Revoke(v.roomUsers.of(m), time.Now().Add(v.config.CredentialTTL+time.Second)) // minting rounds up to a second
 }
 
 // roomView is a room as the HTTP API shows it.

@@ -143,7 +143,7 @@ func TestServeJoinTokens(t *testing.T) {
 	alice := s.wantJoin("team-1", token, "")
 	ice := alice.message("ice-servers")["iceServers"].([]any)
 	turn := ice[len(ice)-1].(map[string]any)
-	if user := turn["username"].(string); !strings.HasSuffix(user, ":alice") {
+	if user := turn["username"].(string); !strings.Contains(user, ":alice~") {
 		t.Errorf("the credential is for %s", user)
 	}
 
@@ -200,6 +200,37 @@ func TestServeJoinTokens(t *testing.T) {
 	}
 	s.await("allocation ended")
 	s.wantJoin("team-1", bobs.Token, "removed")
+}
+
+// mintFor makes a join token of a tenant with the command line.
+func mintFor(t *testing.T, secretFile, tenant, room, user string, more ...string) string {
+	t.Helper()
+	out, err := exec.Command(program(t), append([]string{
+		"credentials", "join-token", "--room", room, "--user", user,
+		"--tenant", tenant, "--secret-file", secretFile, "--json",
+	}, more...)...).Output()
+	var minted joinToken
+	if err != nil || json.Unmarshal(out, &minted) != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return minted.Token
+}
+
+// SEC-57: a removal is of one room of one tenant: users of the same name elsewhere keep their relays.
+func TestServeRemovalIsOfOneRoom(t *testing.T) {
+	s, secretFile := keyedServe(t)
+	for _, at := range [][2]string{{"app", "r"}, {"evil", "r2"}, {"evil", "r"}} {
+		m := s.wantJoin(at[1], mintFor(t, secretFile, at[0], at[1], "bob"), "")
+		s.bobAllocates(m)
+		defer m.conn.CloseNow()
+	}
+	mod, answer := s.joins("r", mintFor(t, secretFile, "evil", "r", "mod", "--can", "moderate"))
+	mod.send(object{"type": "remove", "targetClientId": answer["users"].([]any)[0]})
+	s.await("allocation ended")
+	_, admin := s.api("GET", "/v1/admin", "")
+	if left := admin["server"].(map[string]any)["allocations"].(map[string]any)["udp"]; left != 2.0 {
+		t.Errorf("%v allocations are left, want those of the other room and of the other tenant", left)
+	}
 }
 
 // bobAllocates holds an allocation with the credential of a member.

@@ -1,7 +1,7 @@
 // Package jointoken mints and verifies join tokens: JSON Web Tokens (RFC 7519) that say who may join
 // which rooms, and what he may do there.
 //
-//	sub           the user, whom TURN credentials are bound to
+//	sub           the user, whom TURN credentials are bound to, one in each room of each tenant
 //	room          a room, or a prefix of rooms that ends in *
 //	tenant        whose rooms they are; may be left out
 //	name          shown to the others; may be left out
@@ -18,6 +18,10 @@
 // Tokens of the server itself are signed by HS256 with a key derived from each of its secrets. Whoever
 // rotates the secrets rotates these keys with them: the first secret signs, all verify, and with the
 // last use of a secret its tokens end.
+//
+// All issuers share the tenants and the users in them: an issuer that is trusted beside the server itself
+// may name any. A token is for joining: who has joined may stay beyond its exp, which the issuer chooses;
+// [MaxTTL] is for tokens that are minted here.
 //
 // # Bounds and memory
 //
