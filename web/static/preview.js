@@ -13,6 +13,8 @@ const open = element('preview-open', HTMLButtonElement)
 const devices = element('preview-devices', HTMLDivElement)
 const level = element('level', HTMLMeterElement)
 const lists = { video: element('lobby-video', HTMLSelectElement), audio: element('lobby-audio', HTMLSelectElement) }
+const INVITATION = words.textContent
+const OFFER = open.textContent
 const KINDS = /** @type {const} */ (['video', 'audio'])
 
 /** @type {MediaStream | null} */
@@ -48,6 +50,8 @@ export async function previewIfAllowed() {
 export function takePreview() {
   const taken = stream
   stream = null
+  words.textContent = INVITATION
+  open.textContent = OFFER
   show(null)
   turn++
   return taken
