@@ -80,7 +80,7 @@ test('every view, in light and dark, at the desk and on a phone', { skip }, asyn
   await bob.waitForSelector('.file .accept')
   await bob.click('.file .accept')
   await waitUntil(ann, 'the file at Bob’s', () => document.querySelector('.file[data-state="done"]'))
-  await waitUntil(ann, 'statistics', () => document.querySelector('.tile[data-verdict]:not([data-verdict="unknown"])'))
+  await waitUntil(ann, 'statistics', () => /[1-9]/.test(document.querySelector('[data-stat="bitrate"]')?.textContent ?? ''))
   await look(ann, 'call')
 
   await ann.click('.badge')
