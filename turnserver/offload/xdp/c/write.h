@@ -20,21 +20,25 @@ static inline void write_ethernet(struct ethernet *eth, const struct onward *o, 
 	eth->type = type;
 }
 
+/* The sum is of the values: reading them back from the frame would wait for the stores. */
 static inline void write_ip4(struct ip4 *ip, const struct onward *o, __u16 udp_length)
 {
-	const __u32 *words = (const void *)ip;
+	__be16 length = bpf_htons(sizeof(*ip) + udp_length);
+	__u16 identification = bpf_get_prandom_u32();
+	__be32 source = o->source[0], destination = o->destination[0];
+	__u64 sum = pair(bpf_htons(IP4_PLAIN << 8), bpf_htons(HOPS << 8 | PROTOCOL_UDP));
 
+	sum += pair(length, identification) + source + destination;
 	ip->version_length = IP4_PLAIN;
 	ip->traffic_class = 0;
-	ip->length = bpf_htons(sizeof(*ip) + udp_length);
-	ip->identification = bpf_get_prandom_u32();
+	ip->length = length;
+	ip->identification = identification;
 	ip->fragment = 0;
 	ip->ttl = HOPS;
 	ip->protocol = PROTOCOL_UDP;
-	ip->checksum = 0;
-	ip->source[0] = o->source[0];
-	ip->destination[0] = o->destination[0];
-	ip->checksum = ~fold((__u64)words[0] + words[1] + words[2] + words[3] + words[4]);
+	ip->checksum = ~fold(sum);
+	ip->source[0] = source;
+	ip->destination[0] = destination;
 }
 
 static inline void write_ip6(struct ip6 *ip, const struct onward *o, __u16 udp_length)
