@@ -33,7 +33,9 @@
 // identification, and the IPv6 flow label is zero. UDP checksums are updated rather than
 // made anew, so that one that was wrong stays wrong; between IPv4 sides a zero checksum
 // stays zero. A frame whose sender left the checksum to a device that does not exist, as
-// on virtual links, gets a whole one, or passes if it is a datagram of 2 kB or more.
+// on virtual links, gets a whole one, or passes if it is a datagram of 2 kB or more. On
+// loopback what goes to a peer over IPv4 has none, and over IPv6 passes: the kernel would
+// look for it in the wrong place.
 //
 // # Who owns which memory
 //

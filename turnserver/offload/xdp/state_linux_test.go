@@ -304,7 +304,9 @@ func TestLoopbackKeepsTheFamily(t *testing.T) {
 		}
 		action, _, err := w.p.Run(device, in.frame())
 		w.must(err)
-		if same := in.six() == out.Addr().Is6(); (action == Transmit) != same {
+		// An IPv6 packet to a peer would lose its checksum, and so passes.
+		want := in.six() == out.Addr().Is6() && (f.Hairpin || !in.six())
+		if (action == Transmit) != want {
 			t.Errorf("slot %d, from %v to %v: %v", slot, in.from, out, action)
 		}
 	}
