@@ -55,7 +55,7 @@ type binding struct {
 	// permission is the peer's as of the binding's making. Should it be revoked and
 	// granted anew, the new one is another; permit carries it over.
 	permission *permission
-	offload    offload // guarded by Allocation.mu
+	offload    *offload // guarded by Allocation.mu; nil if no Offload has been asked
 }
 
 func (b *binding) live(now Instant) bool {

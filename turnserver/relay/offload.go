@@ -52,6 +52,9 @@ type offload struct {
 
 // counts returns what has been relayed in one direction, now and before.
 func (o *offload) counts(d Direction) Counts {
+	if o == nil {
+		return Counts{}
+	}
 	sum := o.gone[d]
 	if o.flow != nil {
 		sum.add(o.flow.Counts(d))
@@ -68,7 +71,7 @@ func (o *offload) forget() {
 }
 
 func (o *offload) remove() {
-	if o.flow != nil {
+	if o != nil && o.flow != nil {
 		o.flow.Remove()
 		o.forget()
 	}
@@ -86,6 +89,9 @@ func (a *Allocation) offloadLocked(b *binding) {
 	if left <= 0 {
 		b.offload.remove()
 		return
+	}
+	if b.offload == nil {
+		b.offload = &offload{}
 	}
 	if b.offload.flow != nil {
 		if b.offload.flow.Renew(left) {
@@ -122,9 +128,9 @@ func (a *Allocation) offloadAllLocked(peer netip.Addr) {
 func (a *Allocation) dropLocked(b *binding) {
 	b.offload.remove()
 	for d := range directions {
-		a.gone[d].add(b.offload.gone[d])
+		a.gone[d].add(b.offload.counts(d))
 	}
-	b.offload = offload{}
+	b.offload = nil
 }
 
 func (a *Allocation) localFlow(b *binding) LocalFlow {
