@@ -105,21 +105,22 @@ func (p *peer) join(j Join) *Refusal {
 }
 
 func refuseJoins() *Refusal {
-	return refuse(ReasonTooManyJoins, "This address joins rooms too often; try again in a second.")
+	return refuse(ReasonTooManyJoins, "This address joins rooms too often; try again in a few seconds.")
 }
 
-// resume takes a seat over whose socket was lost.
+// resume takes a seat over whose socket was lost. Only what is refused counts as a join of the address,
+// so that nobody behind it can take what another needs to come back.
 func (p *peer) resume(r Resume) *Refusal {
 	h := p.hub
-	if !h.addresses.join(p.network) {
+	p.request = nil
+	s, refusal := h.seat(r.ClientID), refuseUnknownSeat()
+	if s != nil {
+		refusal = s.resume(p, r)
+	}
+	if refusal != nil && !h.addresses.join(p.network) {
 		return refuseJoins()
 	}
-	p.request = nil
-	s := h.seat(r.ClientID)
-	if s == nil {
-		return refuseUnknownSeat()
-	}
-	if refusal := s.resume(p, r); refusal != nil {
+	if refusal != nil {
 		return refusal
 	}
 	h.counters.resumed.Add(1)

@@ -99,11 +99,15 @@ func (a *addresses) join(n netip.Prefix) bool {
 // new one whenever the old one is closed would be held to no rate.
 const floodJoins = 10
 
-// punish takes joins of an address, which has a socket open, for a flood; it may go into debt.
+// punish takes joins of an address, which has a socket open, for a flood. It may go into debt, but not
+// deeper for a flood more: the others behind the address wait no longer than one flood takes.
 func (a *addresses) punish(n netip.Prefix) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.byNet[n].joins.ReserveN(time.Now(), min(floodJoins, a.limits.JoinBurst))
+	joins, now := a.byNet[n].joins, time.Now()
+	if joins.TokensAt(now) > 0 {
+		joins.ReserveN(now, min(floodJoins, a.limits.JoinBurst))
+	}
 }
 
 // pruneLocked forgets addresses without sockets and members whose joins are long past. It looks at all of them,

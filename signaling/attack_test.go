@@ -87,6 +87,46 @@ func TestFloodOnManySockets(t *testing.T) {
 	}
 }
 
+// However many sockets of an address flood, their neighbours wait no longer than one flood takes.
+func TestFloodsTogether(t *testing.T) {
+	n, limits := netip.MustParsePrefix("192.0.2.1/32"), DefaultLimits()
+	a := newAddresses(limits)
+	if refusal := a.open(n); refusal != nil {
+		t.Fatal(refusal)
+	}
+	for range limits.SocketsPerAddress {
+		a.punish(n)
+	}
+	if left := a.byNet[n].joins.Tokens(); left < -floodJoins {
+		t.Errorf("%.0f joins are left", left)
+	}
+}
+
+// SEC-53: a neighbour who used all joins up takes nobody's resumption; a wrong secret is a join, and so
+// is coming back again and again.
+func TestResumingIsNoJoin(t *testing.T) {
+	s := start(t, func(c *Config) { c.Limits.JoinRate, c.Limits.JoinBurst = 1e-9, 2 })
+	a, b := s.enterToStay("r"), s.enter("r")
+	a.counted("user-joined")
+	late := s.dial()
+	late.send(`{"type":"join","roomId":"r"}`)
+	late.refused(ReasonTooManyJoins)
+	for range resumeBurst {
+		a.resume(s, "r")
+		ping(b, a.client)
+		a.received++
+	}
+	guess := s.dial()
+	guess.send(strings.Replace(a.request("r"), a.secret, "wrong", 1))
+	guess.refused(ReasonTooManyJoins)
+	s.hub.seat(ClientID(a.id)).resumes.SetBurst(0) // as if no time had passed
+	again := s.dial()
+	again.send(a.request("r"))
+	again.refused(ReasonTooManyJoins)
+	again.closed(int(websocket.StatusTryAgainLater))
+	ping(b, a.client)
+}
+
 func TestByteFlood(t *testing.T) {
 	s := start(t, func(c *Config) { c.Limits.ByteRate = 1 })
 	a, b := s.enter("r"), s.enter("r")

@@ -244,16 +244,21 @@ func TestSendsMedia(t *testing.T) {
 		"a=fingerprint:sha-1 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13\r\n"
 	const video = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n" + transport
 	for text, want := range map[string]bool{
-		session:                                               false,
-		session + video:                                       true,
-		session + video + "a=sendrecv\r\n":                    true,
-		session + video + "a=sendonly\r\n":                    true,
-		session + video + "a=recvonly\r\n":                    false,
-		session + video + "a=inactive\r\n":                    false,
-		session + "a=recvonly\r\n" + video:                    false,
-		session + "a=recvonly\r\n" + video + "a=sendonly\r\n": true,
-		session + video + "a=recvonly\r\n" + video:            true,
-		session + "m=video 0 UDP/TLS/RTP/SAVPF 96\r\n":        false,
+		session:                                                                      false,
+		session + video:                                                              true,
+		session + video + "a=sendrecv\r\n":                                           true,
+		session + video + "a=sendonly\r\n":                                           true,
+		session + video + "a=recvonly\r\n":                                           false,
+		session + video + "a=inactive\r\n":                                           false,
+		session + "a=recvonly\r\n" + video:                                           true,
+		session + video + "a=recvonly\r\na=sendrecv\r\n":                             true,
+		session + video + "a=sendrecv\r\na=recvonly\r\n":                             true,
+		session + video + "a=recvonly\r\na=recvonly\r\n":                             true,
+		session + video + "a=recvonly:x\r\n":                                         true,
+		session + video + "a=RECVONLY\r\n":                                           true,
+		session + "a=recvonly\r\n" + video + "a=sendonly\r\n":                        true,
+		session + video + "a=recvonly\r\n" + video:                                   true,
+		session + "m=video 0 UDP/TLS/RTP/SAVPF 96\r\n":                               false,
 		session + "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n" + transport: false,
 	} {
 		sends, refusal := checkSDP(text, 48<<10)

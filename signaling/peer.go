@@ -162,7 +162,7 @@ func (p *peer) ping() {
 	case err != nil && p.hasEnded():
 		_ = p.conn.CloseNow() // or a write that is stuck would keep it open
 	case err == nil && s != nil:
-		s.arrived(sent)
+		s.arrived(p, sent)
 	}
 }
 

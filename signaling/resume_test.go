@@ -187,6 +187,21 @@ func TestResumeTwiceWithOneSecret(t *testing.T) {
 	ping(b, a.client)
 }
 
+// The late answer to a ping on a socket that was replaced says nothing of the new socket.
+func TestLatePongKeepsTheSecretBefore(t *testing.T) {
+	s := start(t, nil)
+	a := s.enterToStay("r")
+	seat := s.hub.seat(ClientID(a.id))
+	seat.mu.Lock()
+	old := seat.peer
+	seat.mu.Unlock()
+	first := a.secret
+	a.resume(s, "r")
+	seat.arrived(old, 0)
+	a.secret = first
+	a.resume(s, "r")
+}
+
 func TestTooMuchIsMissed(t *testing.T) {
 	s := start(t, func(c *Config) { c.Limits.HeldMessages = 4 })
 	a, b := s.enterToStay("r"), s.enter("r")

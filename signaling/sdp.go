@@ -37,24 +37,29 @@ func checkSDP(text string, maxBytes int) (sendsMedia bool, _ *Refusal) {
 	return sends(&d), checkSections(&d)
 }
 
-// sends reports whether a section allows its sender audio or video: that is so unless the section, or
-// else the session, says otherwise (RFC 8866, section 6.7).
+// sends reports whether a section allows its sender audio or video: that is so unless its one direction
+// attribute says otherwise (RFC 8866, section 6.7). Browsers take the last of several, and none of the
+// session's, so several are not believed, and the session is not asked.
 func sends(d *sdp.SessionDescription) bool {
-	ofSession := directionOf(d.Attributes, "sendrecv")
 	return slices.ContainsFunc(d.MediaDescriptions, func(m *sdp.MediaDescription) bool {
-		direction := directionOf(m.Attributes, ofSession)
-		return m.MediaName.Media != "application" && !isRejected(m) && (direction == "sendrecv" || direction == "sendonly")
+		return m.MediaName.Media != "application" && !isRejected(m) && !sendsNothing(m)
 	})
 }
 
-func directionOf(attributes []sdp.Attribute, otherwise string) string {
-	for _, a := range attributes {
+// sendsNothing reports whether a section has one direction, and that is not to send.
+func sendsNothing(m *sdp.MediaDescription) bool {
+	var directions []sdp.Attribute
+	for _, a := range m.Attributes {
 		switch a.Key {
 		case "sendrecv", "sendonly", "recvonly", "inactive":
-			return a.Key
+			directions = append(directions, a)
 		}
 	}
-	return otherwise
+	if len(directions) != 1 {
+		return false
+	}
+	only := directions[0]
+	return only == sdp.Attribute{Key: "recvonly"} || only == sdp.Attribute{Key: "inactive"}
 }
 
 // hasSaneLines refuses whatever two parsers might split differently: a bare CR, mixed line ends, blank

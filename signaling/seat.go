@@ -7,6 +7,14 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// A member may resume so often, beyond which its address pays with joins: each time costs more than a message.
+const (
+	resumeRate  = 0.5 // a second
+	resumeBurst = 5
 )
 
 // seat is a membership: a member's place in its room. Where the client asked for that, it outlives its
@@ -37,6 +45,7 @@ type seat struct {
 	grace    *time.Timer  // runs while the member is away
 	secret   Secret       // for the next resumption
 	previous Secret       // good too, until something is heard from who should have the newer one
+	resumes  *rate.Limiter
 	sent     journal
 	taken    uint64 // messages from the client since the join
 	quality  map[ClientID]Quality
@@ -48,6 +57,7 @@ func newSeat(p *peer, member Member, j Join) *seat {
 	if s.keeps = j.Resume && l.Grace > 0; s.keeps {
 		s.sent.most, s.sent.mostBytes = l.HeldMessages, l.HeldBytes
 		s.secret = Secret(rand.Text())
+		s.resumes = rate.NewLimiter(resumeRate, resumeBurst)
 	}
 	return s
 }
@@ -100,12 +110,15 @@ func refuseRemoved() *Refusal {
 	return refuse(ReasonRemoved, "A moderator removed you from the room.")
 }
 
-// arrived notes that all frames before number n have reached the client, and that it answers.
-func (s *seat) arrived(n uint64) {
+// arrived notes that all frames before number n have reached the client, and that it answers on p. A late
+// answer on a socket that was replaced says nothing of the new one.
+func (s *seat) arrived(p *peer, n uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sent.forget(n)
-	s.previous = ""
+	if s.peer == p {
+		s.previous = ""
+	}
 }
 
 // take counts a message of a client. It reports false where another socket has taken the seat over: the
@@ -140,8 +153,11 @@ func (s *seat) resume(p *peer, r Resume) *Refusal {
 	case !equal(s.secret, r.Secret) && (s.previous == "" || !equal(s.previous, r.Secret)):
 		return refuse(ReasonResumeDenied, "That is not the newest secret of this member; join anew.")
 	}
-	if s.removed {
+	switch {
+	case s.removed:
 		return refuseRemoved()
+	case !s.resumes.Allow() && !s.hub.addresses.join(p.network):
+		return refuseJoins()
 	}
 	missed, ok := s.sent.from(r.Received)
 	if !ok {
