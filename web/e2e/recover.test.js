@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { startBrowser, whySkip } from './lib/browser.js'
 import { links, openCall, waitForOthers, waitForState } from './lib/call.js'
 import { waitUntil } from './lib/page.js'
@@ -76,27 +76,46 @@ test('the server is restarted under a relayed call: the call recovers', { skip }
 /** Of the call with short-lived credentials, in seconds. */
 const LONG = Number(process.env.HAIRPIN_LONG_CALL ?? 45)
 
-test(`credentials of 30 seconds are renewed through a relayed call of ${LONG} seconds`, { skip }, async (t) => {
-  const { pages } = await openBoth(t, { parameters: { relay: '1' }, flags: ['--credential-ttl', '30s'] })
-  await Promise.all(pages.map((page) => page.evaluate(() => {
-    Object.assign(globalThis, { gap: kept.watchGap() })
-  })))
-  const ports = await Promise.all(pages.map(async (page) => (await links(page))[0].port))
-  const end = Date.now() + LONG * 1000
-  for (const [i, page] of pages.entries()) {
-    page.setDefaultTimeout((LONG + 30) * 1000)
-    await waitUntil(page, 'another relayed transport address', async (old) => (await kept.links())[0].port !== old, ports[i])
-    await waitUntil(page, 'the end of the call', (time) => Date.now() > time, end)
-  }
-  for (const page of pages) {
-    await waitForOthers(page)
-    const longest = await page.evaluate(() => {
-      const { gap } = /** @type {any} */ (globalThis)
-      gap.stop()
-      return gap.longest
+describe('with credentials of 30 seconds', { skip }, () => {
+  test(`they are renewed through a relayed call of ${LONG} seconds`, async (t) => {
+    const { pages } = await openBoth(t, { parameters: { relay: '1' }, flags: ['--credential-ttl', '30s'] })
+    await Promise.all(pages.map((page) => page.evaluate(() => {
+      Object.assign(globalThis, { gap: kept.watchGap() })
+    })))
+    const ports = await Promise.all(pages.map(async (page) => (await links(page))[0].port))
+    const end = Date.now() + LONG * 1000
+    for (const [i, page] of pages.entries()) {
+      page.setDefaultTimeout((LONG + 30) * 1000)
+      await waitUntil(page, 'another relayed transport address', async (old) => (await kept.links())[0].port !== old, ports[i])
+      await waitUntil(page, 'the end of the call', (time) => Date.now() > time, end)
+    }
+    for (const page of pages) {
+      await waitForOthers(page)
+      const longest = await page.evaluate(() => {
+        const { gap } = /** @type {any} */ (globalThis)
+        gap.stop()
+        return gap.longest
+      })
+      t.diagnostic(`longest time without a picture: ${Math.round(longest)} ms`)
+      assert.ok(longest < 2000, `no picture for ${longest} ms`)
+      assert.equal((await page.evaluate(() => kept.connections.length)), 1, 'another connection was made')
+    }
+  })
+
+  test('the server ends the relays of a page that was not renewed in time, and the call recovers when it is', async (t) => {
+    const { pages } = await openBoth(t, { parameters: { relay: '1' }, flags: ['--credential-ttl', '30s'] })
+    const [late] = pages
+    await late.evaluate(() => {
+      kept.withheld = []
     })
-    t.diagnostic(`longest time without a picture: ${Math.round(longest)} ms`)
-    assert.ok(longest < 2000, `no picture for ${longest} ms`)
-    assert.equal((await page.evaluate(() => kept.connections.length)), 1, 'another connection was made')
-  }
+    for (const page of pages) page.setDefaultTimeout(90_000)
+    await waitUntil(late, 'renewed credentials', () => kept.withheld?.length)
+    await waitForState(late, 'reconnecting')
+    await waitUntil(late, 'no path', async () => (await kept.links()).length === 0)
+    await late.evaluate(() => kept.deliver())
+    for (const page of pages) {
+      await waitForOthers(page)
+      await waitForState(page, 'connected')
+    }
+  })
 })

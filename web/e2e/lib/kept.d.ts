@@ -11,6 +11,9 @@ interface Kept {
   /** While it is a list, what would be sent to the server is put there, until release. */
   held: { data: string; send(): void }[] | null
   release(): void
+  /** While it is a list, ICE servers from the server are put there, until deliver, which hands over the latest. */
+  withheld: string[] | null
+  deliver(): void
 }
 
 /** What a peer connection receives, and by which path; counts are since it was made. */

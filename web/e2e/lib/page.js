@@ -75,7 +75,7 @@ async function describe(page) {
 /** Runs in the page, before anything of it does. */
 function watchConnections() {
   /** @type {Kept} */
-  const kept = { connections: [], sockets: [], read: () => look(kept.connections.at(-1)), links, watchGap, held: null, release }
+  const kept = { connections: [], sockets: [], read: () => look(kept.connections.at(-1)), links, watchGap, held: null, release, withheld: null, deliver }
   /** @param {RTCPeerConnection} [connection] */
   async function look(connection) {
     const report = (await connection?.getStats()) ?? new Map()
@@ -110,6 +110,11 @@ function watchConnections() {
     kept.held = null
     for (const { send } of held) send()
   }
+  function deliver() {
+    const data = kept.withheld?.at(-1)
+    kept.withheld = null
+    kept.sockets.at(-1)?.dispatchEvent(new MessageEvent('message', { data }))
+  }
   function watchGap() {
     const watch = { longest: 0, stop: () => clearInterval(timer) }
     let [frames, since] = [-1, performance.now()]
@@ -134,6 +139,11 @@ function watchConnections() {
       constructor(url) {
         super(url)
         kept.sockets.push(this)
+        this.addEventListener('message', (event) => {
+          if (!kept.withheld || JSON.parse(event.data).type !== 'ice-servers') return
+          event.stopImmediatePropagation()
+          kept.withheld.push(event.data)
+        })
       }
       /**
        * @override
