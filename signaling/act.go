@@ -57,7 +57,6 @@ func (s *seat) moderate(m Message) *Refusal {
 	if m.Type == TypeUnlock {
 		kind = EventUnlock
 	}
-	s.hub.log.Info("room "+string(kind)+"ed", "tenant", s.member.Tenant, "room", s.member.Room, "client", string(s.id))
 	return s.publish(Event{Kind: kind, From: s.id})
 }
 

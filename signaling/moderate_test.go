@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -90,6 +91,24 @@ func TestLock(t *testing.T) {
 	other.want(`{"type":"user-left","clientId":"` + mod.id + `"}`)
 	other.want(`{"type":"room-unlocked"}`)
 	s.enterAs("r", "later")
+}
+
+// A moderator who locks and unlocks in turn fills no log, and a lock that is one already is not logged.
+func TestLockLog(t *testing.T) {
+	var log syncBuffer
+	s := start(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	mod := s.enter("r")
+	for range 20 {
+		mod.send(`{"type":"lock"}`)
+		mod.message("room-locked")
+		mod.send(`{"type":"lock"}`)
+		mod.send(`{"type":"unlock"}`)
+		mod.message("room-unlocked")
+	}
+	text := log.String()
+	if n := strings.Count(text, "room locked") + strings.Count(text, "room unlocked"); n < lockLogBurst || n > lockLogBurst+2 {
+		t.Errorf("%d times logged:\n%s", n, text)
+	}
 }
 
 // SEC-57: a removed user gets no more credentials, what it holds is ended, and it does not come back soon.

@@ -4,6 +4,14 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// A room is logged so often as locked or unlocked.
+const (
+	lockLogRate  = 0.1 // a second
+	lockLogBurst = 4
 )
 
 // room applies the events of one room, in the order in which the bus delivers them. It knows all
@@ -17,6 +25,8 @@ type room struct {
 	open   sync.Once // subscribes
 	cancel func()    // set by open
 	failed error     // set by open
+
+	lockLogs *rate.Limiter
 
 	mu      sync.Mutex // guards all below
 	local   map[ClientID]*seat
@@ -33,7 +43,10 @@ type member struct {
 }
 
 func newRoom(h *Hub, tenant, name string) *room {
-	return &room{hub: h, key: roomKey(tenant, name), tenant: tenant, name: name, local: map[ClientID]*seat{}}
+	return &room{
+		hub: h, key: roomKey(tenant, name), tenant: tenant, name: name, local: map[ClientID]*seat{},
+		lockLogs: rate.NewLimiter(lockLogRate, lockLogBurst),
+	}
 }
 
 // roomKey names a room on the bus. No room's name has a NUL, so that no tenant gets at another's rooms.
@@ -85,10 +98,20 @@ func (r *room) userOf(id, other ClientID) (user string, same, known bool) {
 	return user, j >= 0 && r.members[j].user == user, true
 }
 
-// apply never blocks: peers take frames into their outboxes, or are ended.
+// apply changes the room, and logs who locked or unlocked it, but not each time of who goes on doing so.
 func (r *room) apply(e Event) {
+	before, after := r.change(e)
+	if before != after && e.Kind != EventLeave && r.lockLogs.Allow() {
+		r.hub.log.Info("room "+string(e.Kind)+"ed", "tenant", r.tenant, "room", r.name, "client", string(e.From))
+	}
+}
+
+// change never blocks: peers take frames into their outboxes, or are ended. It returns whether the room was
+// locked, and whether it is.
+func (r *room) change(e Event) (before, after bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	before = r.locked
 	switch e.Kind {
 	case EventJoin:
 		r.joinLocked(e)
@@ -101,6 +124,7 @@ func (r *room) apply(e Event) {
 	case EventRemove:
 		r.removeLocked(e)
 	}
+	return before, r.locked
 }
 
 func (r *room) joinLocked(e Event) {

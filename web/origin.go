@@ -29,7 +29,7 @@ func (h *Handler) cors(next http.Handler) http.Handler {
 			h.refuse(w, denyOrigin())
 			return
 		}
-		header.Set("Access-Control-Allow-Methods", "GET, HEAD, POST")
+		header.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT")
 		header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
 		header.Set("Access-Control-Max-Age", "600")
 		w.WriteHeader(http.StatusNoContent)

@@ -52,7 +52,7 @@ func TestPreflight(t *testing.T) {
 	status, header, reason := ask("https://good.example")
 	checkCORS(t, "preflight", header, "https://good.example")
 	if status != http.StatusNoContent || reason != "" ||
-		header.Get("Access-Control-Allow-Methods") != "GET, HEAD, POST" ||
+		header.Get("Access-Control-Allow-Methods") != "GET, HEAD, POST, PUT" ||
 		header.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type" ||
 		header.Get("Access-Control-Max-Age") != "600" {
 		t.Errorf("preflight: %d %q %v", status, reason, header)

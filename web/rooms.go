@@ -100,9 +100,9 @@ func (a TokenAsk) capabilities() []string {
 
 // parseTokenAsk reads the room from the path and the rest from the body, which may be empty.
 func (h *Handler) parseTokenAsk(w http.ResponseWriter, r *http.Request) (TokenAsk, *refusal) {
-	room, err := url.PathUnescape(chi.URLParam(r, "room"))
-	if err != nil {
-		return TokenAsk{}, denyQuery()
+	room, no := pathParam(r, "room")
+	if no != nil {
+		return TokenAsk{}, no
 	}
 	asked := struct {
 		User         string       `json:"user"`
@@ -128,7 +128,6 @@ func (h *Handler) parseTokenAsk(w http.ResponseWriter, r *http.Request) (TokenAs
 		ask.TTL = ttl
 	}
 	if asked.Capabilities != nil {
-		var no *refusal
 		if ask.Publish, ask.Moderate, no = parseCapabilities(*asked.Capabilities); no != nil {
 			return TokenAsk{}, no
 		}
@@ -140,6 +139,20 @@ func (h *Handler) parseTokenAsk(w http.ResponseWriter, r *http.Request) (TokenAs
 		return TokenAsk{}, denyUser(err)
 	}
 	return ask, nil
+}
+
+// pathParam returns a parameter of the path, decoded once: it was already, unless the path has an encoding
+// that its decoded form does not tell of, which routes go by then.
+func pathParam(r *http.Request, name string) (string, *refusal) {
+	value := chi.URLParam(r, name)
+	if r.URL.RawPath == "" {
+		return value, nil
+	}
+	value, err := url.PathUnescape(value)
+	if err != nil {
+		return "", denyQuery()
+	}
+	return value, nil
 }
 
 // isOneObject fills into from body, if that is one object of members that are known.
@@ -179,6 +192,16 @@ func (h *Handler) keyName(r *http.Request) (string, *refusal) {
 	return h.holder(r, key)
 }
 
+// viewer is keyNameOrDemo, for what costs more to show than to ask for: it counts on a rate of its own,
+// so that a dashboard takes nothing of what the key may mint.
+func (h *Handler) viewer(r *http.Request) (string, *refusal) {
+	name, no := h.keyNameOrDemo(r)
+	if no == nil {
+		no = h.spend(caller("view " + name))
+	}
+	return name, no
+}
+
 // keyNameOrDemo is keyName, but nobody's name for this machine where demo mode is on.
 func (h *Handler) keyNameOrDemo(r *http.Request) (string, *refusal) {
 	if h.config.Demo == DemoOff || len(r.Header.Values("Authorization")) > 0 {
@@ -200,7 +223,7 @@ type roomsAnswer struct {
 
 // getRooms serves GET /v1/rooms.
 func (h *Handler) getRooms(w http.ResponseWriter, r *http.Request) {
-	tenant, no := h.keyNameOrDemo(r)
+	tenant, no := h.viewer(r)
 	if no != nil {
 		h.refuse(w, no)
 		return
@@ -210,7 +233,7 @@ func (h *Handler) getRooms(w http.ResponseWriter, r *http.Request) {
 
 // getAdmin serves GET /v1/admin, which the dashboard shows.
 func (h *Handler) getAdmin(w http.ResponseWriter, r *http.Request) {
-	tenant, no := h.keyNameOrDemo(r)
+	tenant, no := h.viewer(r)
 	if no != nil {
 		h.refuse(w, no)
 		return

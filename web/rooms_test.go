@@ -50,6 +50,9 @@ func TestTokens(t *testing.T) {
 			"POST /v1/rooms/a%2Fb%20c/tokens", `{"user":"bob","capabilities":[]}`,
 			TokenAsk{Room: "a/b c", User: "bob", TTL: time.Hour},
 		},
+		{"POST /v1/rooms/sec%2572et/tokens", `{"user":"bob"}`, TokenAsk{Room: "sec%72et", User: "bob", TTL: time.Hour, Publish: true}},
+		{"POST /v1/rooms/100%25/tokens", `{"user":"bob"}`, TokenAsk{Room: "100%", User: "bob", TTL: time.Hour, Publish: true}},
+		{"POST /v1/rooms/a%2Fb%2525/tokens", `{"user":"bob"}`, TokenAsk{Room: "a/b%25", User: "bob", TTL: time.Hour, Publish: true}},
 	} {
 		w := do(t, h, request{line: c.line, body: c.body, headers: key})
 		var answer tokenAnswer
@@ -133,5 +136,24 @@ func TestRoomsAndAdmin(t *testing.T) {
 	}
 	if w := do(t, demo, request{line: "GET /v1/admin", remote: local, headers: []string{localhost}}); !strings.Contains(w.Body.String(), `"server":{"allocations":3}`) {
 		t.Errorf("admin: %s", w.Body)
+	}
+}
+
+// What rooms and figures cost is counted on a rate, and not on that of minting.
+func TestViewsAreCounted(t *testing.T) {
+	var asked TokenAsk
+	h := withRooms(t, &asked, func(c *Config) { c.KeyRate = Rate{PerSecond: 0.001, Burst: 2} })
+	bearer := []string{"Authorization: Bearer " + aliceKey}
+	for i, line := range []string{"GET /v1/admin", "GET /v1/rooms", "GET /v1/admin", "GET /v1/rooms"} {
+		w := do(t, h, request{line: line, headers: bearer})
+		if got := w.Code == http.StatusTooManyRequests; got != (i >= 2) {
+			t.Errorf("%d. %s: %d", i, line, w.Code)
+		}
+	}
+	if w := do(t, h, request{line: "POST /v1/rooms/r/tokens", headers: bearer}); w.Code != http.StatusCreated {
+		t.Errorf("nothing is minted any more: %d", w.Code)
+	}
+	if w := do(t, h, request{line: "GET /v1/rooms", headers: []string{"Authorization: Bearer " + bobKey}}); w.Code != http.StatusOK {
+		t.Errorf("another key: %d", w.Code)
 	}
 }

@@ -40,7 +40,7 @@ func (h *Handler) postSelfTest(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, no)
 		return
 	}
-	id := h.config.SelfTests.Begin()
+	id := h.config.SelfTests.Begin(string(who))
 	c, err := h.config.Mint(id.User(), min(selfTestTTL, h.config.MaxTTL))
 	if err != nil {
 		h.config.Logger.Error("cannot mint a credential", "error", err)

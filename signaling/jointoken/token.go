@@ -19,6 +19,7 @@ var (
 	ErrMalformed    = errors.New("token is no JSON Web Token")
 	ErrAlgorithm    = errors.New("token is not signed by the algorithm that is configured")
 	ErrUnknownKey   = errors.New("token names a key that is not known")
+	ErrCritical     = errors.New("token has extensions that have to be understood and are not")
 	ErrSignature    = errors.New("token is signed by another key")
 	ErrExpired      = errors.New("token has expired")
 	ErrNotYet       = errors.New("token is not valid yet: the issuer's clock is fast")
@@ -98,8 +99,12 @@ func (t *Trust) verify(token string, now time.Time) (Grant, error) {
 	return Grant{}, faultOf(err, c)
 }
 
-// find returns the key, or keys, that a token may be signed by. The algorithm has been checked.
+// find returns the key, or keys, that a token may be signed by. The algorithm has been checked. A token
+// with extensions that have to be understood is refused: none is (RFC 7515, section 4.1.11).
 func (k *Keys) find(token *jwt.Token) (any, error) {
+	if _, critical := token.Header["crit"]; critical {
+		return nil, ErrCritical
+	}
 	if len(k.byID) == 0 {
 		return jwt.VerificationKeySet{Keys: k.unnamed}, nil
 	}
@@ -126,6 +131,7 @@ func (c claims) grant() Grant {
 func faultOf(err error, c claims) error {
 	for _, f := range []struct{ is, as error }{
 		{ErrUnknownKey, ErrUnknownKey},
+		{ErrCritical, ErrCritical},
 		{jwt.ErrTokenMalformed, ErrMalformed},
 		{jwt.ErrTokenUnverifiable, ErrAlgorithm},
 		{jwt.ErrTokenSignatureInvalid, ErrSignature},

@@ -174,6 +174,7 @@ func TestAttacks(t *testing.T) {
 			"kid of a query":       {p.sign(t, good(), "' or 1=1 --"), ErrUnknownKey},
 			"no kid":               {p.sign(t, good(), ""), ErrUnknownKey},
 			"a key of its own":     {part(`{"alg":"`+string(algorithm)+`","jwk":`+p.jwk(t, "")+`}`) + right[strings.Index(right, "."):], ErrRefused},
+			"crit":                 {critical(t, p), ErrCritical},
 			"1 MB":                 {inSet(func(c jwt.MapClaims) { c["x"] = strings.Repeat("x", 1<<20) }), ErrTokenTooLong},
 			"empty":                {"", ErrMalformed},
 			"two dots":             {"..", ErrRefused},
@@ -198,6 +199,18 @@ func TestAttacks(t *testing.T) {
 			t.Errorf("%s: clocks may differ by a minute: %v", algorithm, err)
 		}
 	}
+}
+
+// critical is a good token but for an extension that nobody here knows.
+func critical(t *testing.T, p pair) string {
+	t.Helper()
+	token := jwt.NewWithClaims(jwt.GetSigningMethod(string(p.algorithm)), good())
+	token.Header["kid"], token.Header["crit"], token.Header["x"] = "one", []string{"x"}, 1
+	text, err := token.SignedString(p.private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // Every change of one bit of a token makes it another's.

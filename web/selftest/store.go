@@ -8,7 +8,7 @@
 // read a test: it is the permalink.
 //
 // What is kept is bounded in number, in size and in time ([Limits]); where there are too
-// many tests, the oldest gives way. What is returned is the caller's.
+// many tests, the oldest of whoever has most gives way. What is returned is the caller's.
 //
 // Store.mu guards everything and is a leaf: nothing is called out while it is held.
 package selftest
@@ -94,6 +94,7 @@ type Store struct {
 	mu    sync.Mutex
 	tests map[ID]*Test
 	order []ID // oldest first
+	by    map[ID]string
 }
 
 // NewStore returns an empty store; a nil clock means [time.Now].
@@ -101,32 +102,47 @@ func NewStore(limits Limits, now func() time.Time) *Store {
 	if now == nil {
 		now = time.Now
 	}
-	return &Store{limits: limits, now: now, tests: make(map[ID]*Test)}
+	return &Store{limits: limits, now: now, tests: make(map[ID]*Test), by: make(map[ID]string)}
 }
 
-// Begin makes a test.
-func (s *Store) Begin() ID {
+// Begin makes a test of a caller, however callers are named.
+func (s *Store) Begin(by string) ID {
 	id := ID(rand.Text())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
 	s.sweepLocked(now)
 	if len(s.order) >= s.limits.Tests {
-		delete(s.tests, s.order[0])
-		s.order = slices.Delete(s.order, 0, 1)
+		s.dropLocked(s.greediestLocked())
 	}
+	s.by[id] = by
 	s.tests[id] = &Test{ID: id, StartedAt: now.UTC()}
 	s.order = append(s.order, id)
 	return id
 }
 
 func (s *Store) sweepLocked(now time.Time) {
-	gone := 0
-	for gone < len(s.order) && now.Sub(s.tests[s.order[gone]].StartedAt) > s.limits.Kept {
-		delete(s.tests, s.order[gone])
-		gone++
+	for len(s.order) > 0 && now.Sub(s.tests[s.order[0]].StartedAt) > s.limits.Kept {
+		s.dropLocked(0)
 	}
-	s.order = slices.Delete(s.order, 0, gone)
+}
+
+// dropLocked forgets a test by its place in the order.
+func (s *Store) dropLocked(i int) {
+	delete(s.tests, s.order[i])
+	delete(s.by, s.order[i])
+	s.order = slices.Delete(s.order, i, i+1)
+}
+
+// greediestLocked returns the place of the oldest test of the caller that has most tests; of several such
+// callers, the one whose test is oldest.
+func (s *Store) greediestLocked() int {
+	count, most := map[string]int{}, 0
+	for _, by := range s.by {
+		count[by]++
+		most = max(most, count[by])
+	}
+	return slices.IndexFunc(s.order, func(id ID) bool { return count[s.by[id]] == most })
 }
 
 // getLocked returns a test that may still be read, or nil.

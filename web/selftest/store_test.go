@@ -16,7 +16,7 @@ func newStore(limits Limits) (*Store, *time.Time) {
 
 func TestSightingsOfATestAreKept(t *testing.T) {
 	s, _ := newStore(DefaultLimits())
-	id := s.Begin()
+	id := s.Begin("a")
 	if !IsTest(id.User()) || IsTest("alice") {
 		t.Fatalf("the user %q is not told apart", id.User())
 	}
@@ -38,14 +38,14 @@ func TestSightingsOfATestAreKept(t *testing.T) {
 
 func TestNothingGrowsBeyondItsBound(t *testing.T) {
 	s, now := newStore(Limits{Tests: 3, Sightings: 2, ReportSize: 4, Writable: time.Minute, Kept: time.Hour})
-	first := s.Begin()
+	first := s.Begin("a")
 	for range 3 {
-		s.Begin()
+		s.Begin("a")
 	}
 	if _, err := s.Test(first); !errors.Is(err, ErrUnknown) || len(s.tests) != 3 || len(s.order) != 3 {
 		t.Fatalf("%d tests are kept, the first gives %v", len(s.tests), err)
 	}
-	id := s.Begin()
+	id := s.Begin("a")
 	for range 5 {
 		s.Saw(id.User(), Sighting{What: Allocated})
 	}
@@ -69,7 +69,7 @@ func TestNothingGrowsBeyondItsBound(t *testing.T) {
 	if _, err := s.Test(id); !errors.Is(err, ErrUnknown) {
 		t.Fatalf("an old test gave %v", err)
 	}
-	if s.Begin(); len(s.tests) != 1 || len(s.order) != 1 {
+	if s.Begin("a"); len(s.tests) != 1 || len(s.order) != 1 {
 		t.Fatalf("%d tests and %d names are kept", len(s.tests), len(s.order))
 	}
 }
@@ -79,7 +79,7 @@ func TestTestsRunSideBySide(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
-			id := s.Begin()
+			id := s.Begin("a")
 			for range 50 {
 				s.Saw(id.User(), Sighting{Reason: fmt.Sprint(i)})
 			}
@@ -90,4 +90,19 @@ func TestTestsRunSideBySide(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// Who begins many tests pushes out its own.
+func TestStoreIsShared(t *testing.T) {
+	s := NewStore(Limits{Tests: 4, Sightings: 1, ReportSize: 1, Writable: time.Hour, Kept: time.Hour}, nil)
+	own := s.Begin("modest")
+	for range 100 {
+		s.Begin("greedy")
+	}
+	if _, err := s.Test(own); err != nil {
+		t.Errorf("another caller's tests pushed it out: %v", err)
+	}
+	if len(s.tests) != 4 || len(s.order) != 4 || len(s.by) != 4 {
+		t.Errorf("%d tests of %d callers are kept, in an order of %d", len(s.tests), len(s.by), len(s.order))
+	}
 }
