@@ -3,6 +3,7 @@ package turnserver
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -138,6 +139,34 @@ func TestAttackGuesses(t *testing.T) { // SEC-13
 		victim.allocateRelayed()
 		a.check(1000, 10)
 		a.wait()
+	}
+}
+
+// Nor are guesses at one username that come from two hundred sources, each with a nonce of its own and
+// within its own budget; other names are answered meanwhile.
+func TestAttackGuessesFromManySources(t *testing.T) { // SEC-13
+	a := startLimited(t, 0)
+	victim := a.login("victim")
+	for i := range 200 {
+		q := a.rawFrom(fmt.Sprintf("127.0.1.%d", i+1), "udp4", a.udp())
+		q.login("victim")
+		q.username, q.password = victim.Username, rand.Text()
+		a.source = append(a.source, q)
+	}
+	a.begun = time.Now()
+	a.attack(1000, func(port, _ int) []byte { return a.source[port].build(stun.MethodAllocate, requestUDP).Raw })
+	other := a.rawFrom("127.0.0.4", "udp4", a.udp())
+	other.login("other")
+	right := other.password
+	other.password = rand.Text()
+	if code := errorCode(other.request(stun.MethodAllocate, requestUDP)); code != 401 {
+		t.Errorf("the first wrong password of another name: %d, want 401", code)
+	}
+	other.password = right
+	other.allocateRelayed()
+	a.check(1000, 10)
+	if n := a.Stats().Withheld[GuessUser]; n < 900 {
+		t.Errorf("%d guesses at the name were counted", n)
 	}
 }
 
