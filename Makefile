@@ -5,7 +5,7 @@ GO      ?= go
 # How long `make fuzz` runs each target.
 FUZZTIME ?= 1m
 
-.PHONY: test lint unit allocations cross e2e fuzz bench bench-peers deps lab-rounds
+.PHONY: test lint unit allocations cross e2e long-call fuzz bench bench-peers deps lab-rounds
 
 test: deps lint unit allocations cross e2e
 
@@ -38,6 +38,12 @@ e2e:
 	$(GO) build -o bin/hairpin ./cmd/hairpin
 	cd web/e2e && npm ci --no-audit --no-fund --loglevel=error && npx tsc -p . && \
 	HAIRPIN_TEST_FULL=1 HAIRPIN_BIN=$(CURDIR)/bin/hairpin npm test
+
+# A call of two minutes with credentials that last half of one.
+long-call:
+	$(GO) build -o bin/hairpin ./cmd/hairpin
+	cd web/e2e && npm ci --no-audit --no-fund --loglevel=error && HAIRPIN_LONG_CALL=120 HAIRPIN_TEST_FULL=1 \
+	HAIRPIN_BIN=$(CURDIR)/bin/hairpin node --test --test-name-pattern='renewed through' recover.test.js
 
 fuzz:
 	@set -e; for package in $$($(GO) list ./...); do \
