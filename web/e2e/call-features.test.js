@@ -38,8 +38,13 @@ async function annAndBob(t, parameters = {}) {
 
 test('the lobby shows us, hears us, and lets us choose', { skip }, async (t) => {
   const page = await openCall(t, browser, server.origin, { room: t.name, name: 'Ann' })
+  const covered = await page.$eval('#preview-off', (off) => {
+    const { x, y, width, height } = off.getBoundingClientRect()
+    return width > 0 && !off.contains(document.elementFromPoint(x + width / 2, y + height / 2))
+  })
+  assert.ok(!covered, 'the button can be clicked')
   // Where the camera is allowed already, the preview opens by itself.
-  await page.$eval('#preview-open', (button) => /** @type {HTMLButtonElement} */ (button).click())
+  if (await page.$eval('#preview-open', (button) => button.checkVisibility())) await page.click('#preview-open')
   await waitUntil(page, 'a picture and a level', () => {
     const video = document.querySelector('#preview-video')
     const level = document.querySelector('#level')

@@ -557,7 +557,8 @@ class Signaling extends EventTarget {
   open() {
     if (this.#closed || this.#socket) return
     clearTimeout(this.#retryTimer)
-    const socket = new WebSocket(this.#url)
+    const socket = openSocket(this.#url)
+    if (!socket) return this.#lost(null, 0)
     this.#socket = socket
     this.#attemptTimer = setTimeout(() => this.#abandon(socket), ATTEMPT_DEADLINE_MS)
     /** @type {Refusal | null} */
@@ -733,6 +734,18 @@ class Signaling extends EventTarget {
    */
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }))
+  }
+}
+
+/**
+ * @param {string} url
+ * @returns {WebSocket | null} null where the browser does not even try, such as to ports it holds to be unsafe
+ */
+function openSocket(url) {
+  try {
+    return new WebSocket(url)
+  } catch {
+    return null
   }
 }
 

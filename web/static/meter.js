@@ -11,6 +11,9 @@ export function watchLevel(stream, show) {
   const context = new AudioContext()
   const analyser = context.createAnalyser()
   context.createMediaStreamSource(stream).connect(analyser)
+  // A page that was not touched yet may not listen; it may from the first touch on.
+  const touched = new AbortController()
+  for (const type of ['pointerdown', 'keydown']) addEventListener(type, () => void context.resume(), { signal: touched.signal })
   const samples = new Float32Array(analyser.fftSize)
   const timer = setInterval(() => {
     analyser.getFloatTimeDomainData(samples)
@@ -18,6 +21,7 @@ export function watchLevel(stream, show) {
   }, INTERVAL_MS)
   return () => {
     clearInterval(timer)
+    touched.abort()
     void context.close()
   }
 }
