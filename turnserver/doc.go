@@ -37,5 +37,6 @@
 // No new allocations; those that live end, or the time to drain passes; streams close,
 // which ends their allocations; then the remaining allocations, the kernel's data plane,
 // and the listening sockets, whose readers flush what they hold. A listening socket is closed only after
-// every goroutine that writes to it has ended.
+// every goroutine that writes to it has ended. The memory that the kernel's data plane
+// shares is given back last, when no reader is left to use it.
 package turnserver

@@ -314,3 +314,35 @@ func runCoturn(cmd *exec.Cmd) (coturnTotals, string) {
 	totals, _ := readTotals(string(output)) // none if it failed
 	return totals, string(output)
 }
+
+// TestStopsUnderBindingFlood stops servers that are asked all the time, and whose answers
+// come from one budget with the kernel's: a reader that outlived its memory would end the
+// process.
+func TestStopsUnderBindingFlood(t *testing.T) {
+	host := labtest.New(t).Host("server")
+	request := make([]byte, 20)
+	copy(request, "\x00\x01\x00\x00\x21\x12\xA4\x42")
+	for range 10 {
+		var s *running
+		var conn net.Conn
+		host.Do(func() {
+			s = start(t, func(c *Config) { c.Offload, c.UnauthenticatedRate = offload.Generic, 1<<20 })
+			var err error
+			if conn, err = net.Dial("udp", s.udp()); err != nil {
+				t.Fatal(err)
+			}
+		})
+		var flood sync.WaitGroup
+		flood.Go(func() {
+			for err := error(nil); !errors.Is(err, net.ErrClosed); {
+				_, err = conn.Write(request)
+			}
+		})
+		if _, err := conn.Read(make([]byte, 100)); err != nil { // it serves
+			t.Fatal(err)
+		}
+		s.wait()
+		conn.Close()
+		flood.Wait()
+	}
+}

@@ -46,6 +46,9 @@ type Server struct {
 	ended     chan struct{} // holds a token if an allocation has ended since it was last taken
 
 	closing sync.Once
+	mu      sync.Mutex     // guards closed, and starting readers
+	closed  bool           // no more readers start
+	readers sync.WaitGroup // of the listening sockets
 }
 
 // Addrs are the addresses a server is bound to.
@@ -62,6 +65,7 @@ func New(c Config) (_ *Server, err error) {
 	defer func() {
 		if err != nil {
 			s.closeSockets()
+			s.releaseOffload()
 		}
 	}()
 	for _, addr := range c.Listen {
@@ -265,13 +269,8 @@ func (s *Server) Addrs() Addrs {
 func (s *Server) Run(ctx context.Context) error {
 	stop := make(chan struct{})
 	failed := make(chan error, len(s.packets)+len(s.streams))
-	var readers, clocks sync.WaitGroup
-	for _, conn := range s.packets {
-		readers.Go(func() { failed <- newPacketLoop(s, conn).run() })
-	}
-	for _, l := range s.streams {
-		readers.Go(func() { failed <- l.Serve(streamHandler{s}) })
-	}
+	s.startReaders(failed)
+	var clocks sync.WaitGroup
 	clocks.Go(func() { s.tick(stop) })
 	var err error
 	select {
@@ -283,10 +282,33 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	}
 	s.Close()
-	readers.Wait()
 	close(stop)
 	clocks.Wait()
 	return err
+}
+
+// startReaders has every listening socket served, until it is closed or failed says why
+// not.
+func (s *Server) startReaders(failed chan<- error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		failed <- nil
+		return
+	}
+	for _, conn := range s.packets {
+		s.readers.Go(func() { failed <- newPacketLoop(s, conn).run() })
+	}
+	for _, l := range s.streams {
+		s.readers.Go(func() { failed <- l.Serve(streamHandler{s}) })
+	}
+}
+
+// startNoReaders makes a Run that has not begun end at once.
+func (s *Server) startNoReaders() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 }
 
 // tick advances the control plane's timers until stop is closed.
@@ -325,9 +347,11 @@ func (s *Server) drain() {
 // Draining reports whether the server refuses new allocations because it is to stop.
 func (s *Server) Draining() bool { return s.control.Draining() }
 
-// Close ends everything at once. It is idempotent; Run calls it.
+// Close ends everything at once, and returns when nothing is served any more. It is
+// idempotent; Run calls it.
 func (s *Server) Close() {
 	s.closing.Do(func() {
+		s.startNoReaders()
 		s.control.Drain()
 		for _, l := range s.streams {
 			_ = l.Close() // waits for its connections, whose allocations end with them
@@ -335,6 +359,8 @@ func (s *Server) Close() {
 		s.control.Close(time.Now())
 		s.table.Close()
 		s.closeSockets()
+		s.readers.Wait() // they answer until they end, within the budgets that it shares
+		s.releaseOffload()
 	})
 }
 
@@ -348,6 +374,13 @@ func (s *Server) closeSockets() {
 	}
 	for _, conn := range s.packets {
 		_ = conn.Close()
+	}
+}
+
+// releaseOffload gives back the kernel's data plane, which nobody may use any more.
+func (s *Server) releaseOffload() {
+	if s.offload != nil {
+		s.offload.Release()
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // Engine is the kernel's data plane. It implements [relay.Offload]; its methods are safe
-// for concurrent use until Close, and those that only tell figures after it too.
+// for concurrent use until Close; Limit's table is until Release, and those that only tell figures after it too.
 type Engine struct {
 	log     *slog.Logger
 	program program // nil if no interface has it
@@ -34,10 +34,11 @@ type Engine struct {
 	// loopback has its route already, and cannot change family with it.
 	oneFamily bool
 
-	base   []xdp.Counts // the totals before the first flow
-	limit  *limit.Table // of Binding responses; nil without the program
-	closer func()       // ends what keeps the program; nil if there is none
-	closed sync.Once
+	base  []xdp.Counts // the totals before the first flow
+	limit *limit.Table // of Binding responses; nil without the program
+
+	closer, releaser func() // end what keeps the program, and unload it; nil if there is none
+	closed, released sync.Once
 }
 
 // program is what the engine needs of an [xdp.Program] once it is attached.
@@ -78,7 +79,7 @@ func newEngine(p program, clock func() xdp.Time, size uint32, log *slog.Logger) 
 func (e *Engine) Active() bool { return e.program != nil }
 
 // Limit returns the table that bounds Binding responses, which the program shares, or nil
-// if there is no program. It must not be used during or after Close.
+// if there is no program. It is valid until [Engine.Release].
 func (e *Engine) Limit() *limit.Table { return e.limit }
 
 // after returns the program's time in so long.
@@ -88,6 +89,9 @@ func (e *Engine) after(left time.Duration) xdp.Time { return e.clock() + xdp.Tim
 func (e *Engine) Install(l relay.LocalFlow, left time.Duration) relay.Offloaded {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.ended {
+		return nil
+	}
 	if e.oneFamily && l.Client.Addr().Is4() != l.Relayed.Addr().Is4() {
 		e.stayed[StayFamily]++
 		return nil

@@ -147,7 +147,7 @@ func (k *kernel) load(index int) (Why, error) {
 	clock := func() xdp.Time { return monotonic() + offset }
 	k.engine = newEngine(program, clock, uint32(k.config.Flows)+selfTestSlots, k.config.Logger)
 	k.engine.slots.next = selfTestSlots
-	k.engine.host, k.engine.closer = k.network, k.close
+	k.engine.host, k.engine.closer, k.engine.releaser = k.network, k.close, k.unload
 	if k.engine.base, err = program.Totals(); err != nil {
 		return WhyKernel, err
 	}
@@ -208,7 +208,7 @@ func (k *kernel) closeSockets() {
 	_ = k.events.Close()
 }
 
-// close ends what Start began. Interfaces lose the program first.
+// close ends what Start began but the program itself. Interfaces lose it first.
 func (k *kernel) close() {
 	close(k.done)
 	_ = k.events.Close() // ends hear
@@ -218,7 +218,6 @@ func (k *kernel) close() {
 	}
 	k.network.close()
 	k.ethtool.close()
-	k.unload()
 }
 
 const (

@@ -200,6 +200,7 @@ func (r *rig) serve(mode Mode, front, back [2]netip.Addr) {
 			conn.Close()
 		}
 		r.loops.Wait()
+		r.engine.Release()
 	})
 }
 

@@ -99,7 +99,8 @@ func (e *Engine) countLocked() {
 }
 
 // Close takes the program from every interface and ends all flows that are left. No
-// flow may be installed any more. It is idempotent.
+// flow is installed any more. What the program shares stays until [Engine.Release]. It
+// is idempotent.
 func (e *Engine) Close() {
 	e.closed.Do(func() {
 		if e.program == nil {
@@ -113,5 +114,15 @@ func (e *Engine) Close() {
 		e.ended = true
 		e.mu.Unlock()
 		e.closer()
+	})
+}
+
+// Release gives back what Close has left: the memory of the table that [Engine.Limit]
+// returned, which nobody may use any more. It is idempotent, and for after Close.
+func (e *Engine) Release() {
+	e.released.Do(func() {
+		if e.releaser != nil {
+			e.releaser()
+		}
 	})
 }
