@@ -35,7 +35,8 @@
 // Who asks for it keeps its membership for [Limits.Grace] when its socket is lost. Both ends count what
 // they got, so what was under way either way is sent again, once. A seat keeps what was sent since the
 // last ping that was answered, and no more than [Limits] allow; who missed more than that has to join
-// anew. A process that ends forgets its seats, and a hub does not resume what another one served.
+// anew. That is shared by all senders: one that sends all it may for seconds costs a member that is away its
+// resumption, and nobody else. A process that ends forgets its seats, and a hub does not resume what another one served.
 //
 // A [Member] may publish and moderate if [Config.Authorize] says so. A moderator locks a room, which
 // ends with its last moderator, and removes users, who are kept out of that room for
