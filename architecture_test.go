@@ -62,7 +62,7 @@ var libraries = map[string]struct {
 	"github.com/cilium/ebpf":      {[]string{"turnserver/offload", "turnserver/offload/xdp", "turnserver/bench"}, "the kernel's data plane, and the sink that measures it"},
 	"github.com/vishvananda":      {[]string{"turnserver/offload"}, "routes and neighbours are the kernel data plane's"},
 	"github.com/golang-jwt/jwt":   {[]string{"signaling/jointoken"}, "tokens are checked in one place"},
-	"github.com/MicahParks":       {[]string{"signaling/jointoken"}, "tokens are checked in one place"},
+	"github.com/MicahParks/jwkset":       {[]string{"signaling/jointoken"}, "tokens are checked in one place"},
 	"golang.org/x/sys":            {[]string{"turnserver/udp", "turnserver/stream", "turnserver/offload", "turnserver/offload/xdp", "turnserver/bench", "turnserver/probe"}, "system calls stay where platforms differ"},
 	"golang.org/x/time/rate":      {[]string{"signaling", "web"}, "rates are bounded at the edge"},
 	"github.com/rogpeppe/go-inte": {nil, "script tests only"},
