@@ -55,9 +55,9 @@
 //
 // A frame belongs to nobody once made, and is never changed: members share it. A socket costs three
 // goroutines: the HTTP handler's own, which keeps time and cleans up, a reader and a writer. Nobody
-// waits for a member who does not read: its outbox has a fixed size, and whoever lets it fill up is
-// closed. Who sends in bursts is held back while writers catch up, so that a busy server is not taken
-// for slow readers.
+// waits for a member who does not read: its outbox is bounded, and whoever lets it fill up is closed. One
+// sender cannot fill it: each has a share, and what is beyond is refused to the sender. Who sends in bursts
+// is held back, briefly, while writers catch up, so that a busy server is not taken for slow readers.
 //
 // # Locks, in the order in which they may be taken
 //
@@ -65,7 +65,7 @@
 //  2. a bus's lock of one room, held while handlers apply an event: it is what makes the order.
 //  3. room.mu, which guards the members of a room.
 //  4. seat.mu, which guards whose socket the seat has and what that was sent.
-//  5. Hub.mu, addresses.mu and removals.mu, each the last.
+//  5. Hub.mu, addresses.mu, removals.mu and outbox.mu, each the last.
 //
 // Nothing is called out to, written to or waited for while one of 3 to 5 is held; peer.send and
 // peer.end, which are called under seat.mu, never block.

@@ -27,7 +27,7 @@ type Limits struct {
 	MessageBurst   int           // messages at once: the newcomer's offers and candidates to a full room
 	ByteRate       float64       // bytes of messages a second, over time
 	ByteBurst      int           // bytes of messages at once, at least MessageBytes
-	OutboxMessages int           // waiting to be sent to a member, above which it is a slow reader
+	OutboxMessages int           // of one sender waiting for one member, who gets no more of that sender then; of all, four times that
 	OutboxBytes    int           // the same in bytes
 	HeldMessages   int           // kept for a member that may have to resume, the newest
 	HeldBytes      int           // the same in bytes
@@ -67,7 +67,7 @@ func DefaultLimits() Limits {
 		ByteRate:       256 << 10,
 		ByteBurst:      256 << 10,
 		OutboxMessages: 64,
-		OutboxBytes:    1 << 20,
+		OutboxBytes:    256 << 10,
 		HeldMessages:   256,
 		HeldBytes:      256 << 10,
 

@@ -16,15 +16,12 @@ import (
 )
 
 // The pace at which one socket's messages are acted on, within its limits. A burst that a newcomer may
-// send at once would fill the others' outboxes before their writers had a turn, and cost them their
-// sockets. So whoever sends more than a few in a row waits between messages, longer while a member's
-// outbox is half full, but not for a member who is stuck, and never for long. That also keeps a flood from
-// costing a member its socket whose writer has no turn because the machine is busy.
+// send at once would fill its share of the others' outboxes before their writers had a turn. So whoever
+// sends more than a few in a row waits between messages, longer while half its share of some outbox waits,
+// but never for longer than longestHold.
 const (
 	messageSpacing = 2 * time.Millisecond
-	unspaced       = 16 // messages in a row, a quarter of the default outbox
-	longestPause   = time.Second
-	stuckAfter     = 500 * time.Millisecond // for one write; one takes microseconds, unless the processor is busy
+	unspaced       = 16 // messages in a row, a quarter of the default share
 )
 
 // controlRate and controlBurst bound a client's pings and pongs. Nobody needs more than one a second.
@@ -56,10 +53,8 @@ type peer struct {
 	seat   atomic.Pointer[seat] // the same, from the publication of its join, or its resumption, until it parts
 	joined chan struct{}        // closed by the seat
 
-	outbox chan outgoing
-	queued atomic.Int64  // bytes in outbox
+	outbox *outbox
 	sent   atomic.Uint64 // the number, in the seat's journal, of the frame after the last one written
-	wrote  atomic.Int64  // when the write under way began, in Unix nanoseconds; 0 for none
 
 	once sync.Once
 	ctx  context.Context // done when the socket has to end
@@ -68,13 +63,6 @@ type peer struct {
 
 	// Used by the reader.
 	messages, bytes, pace, control, reports *rate.Limiter
-}
-
-// outgoing is what waits in an outbox: a frame, and after it those that a resumed member missed.
-type outgoing struct {
-	frame  []byte
-	counts bool // in the seat's journal
-	missed [][]byte
 }
 
 // ending is how a socket ends.
@@ -93,7 +81,7 @@ func newPeer(h *Hub, r *http.Request) *peer {
 		network:  network(clientAddr(h.config.ClientAddr, r)),
 		request:  r,
 		joined:   make(chan struct{}),
-		outbox:   make(chan outgoing, l.OutboxMessages),
+		outbox:   newOutbox(l),
 		ctx:      ctx,
 		stop:     stop,
 		messages: rate.NewLimiter(rate.Limit(l.MessageRate), l.MessageBurst),
@@ -289,21 +277,19 @@ func (p *peer) resumed(s *seat, missed [][]byte, frame []byte) {
 	close(p.joined)
 }
 
-// send queues a frame, or ends a peer whose outbox is full. It never blocks. What a member missed is
-// bounded by its journal already.
-func (p *peer) send(o outgoing) {
+// send queues a frame, or ends a peer whose outbox is full. It reports false where the frame is refused
+// because its sender's share is. It never blocks.
+func (p *peer) send(o outgoing) bool {
 	if p.hasEnded() {
-		return
+		return true
 	}
-	if p.queued.Add(int64(len(o.frame))) <= int64(p.hub.limits.OutboxBytes) {
-		select {
-		case p.outbox <- o:
-			return
-		default:
-		}
+	switch p.outbox.put(o, time.Now()) {
+	case shareIsFull:
+		return false
+	case outboxIsFull:
+		p.refuse(refuse(ReasonSlowReader, "The messages of the room were not read fast enough."))
 	}
-	p.queued.Add(-int64(len(o.frame)))
-	p.refuse(refuse(ReasonSlowReader, "The messages of the room were not read fast enough."))
+	return true
 }
 
 // write sends the outbox, until the socket ends; then it says why.
@@ -311,15 +297,25 @@ func (p *peer) write() {
 	for !p.hasEnded() {
 		select {
 		case <-p.ctx.Done():
-		case o := <-p.outbox:
-			p.queued.Add(-int64(len(o.frame)))
-			if p.writeOut(o) != nil {
-				p.end(ending{code: websocket.StatusProtocolError, lost: true})
-			}
+		case <-p.outbox.ready:
+			p.empty()
 		}
 	}
 	if p.last.refusal != nil {
 		_ = p.writeFrame(errorFrame(p.last.refusal))
+	}
+}
+
+// empty writes what waits now.
+func (p *peer) empty() {
+	for !p.hasEnded() {
+		o, ok := p.outbox.take()
+		if !ok {
+			return
+		}
+		if p.writeOut(o) != nil {
+			p.end(ending{code: websocket.StatusProtocolError, lost: true})
+		}
 	}
 }
 
@@ -342,8 +338,6 @@ func (p *peer) writeOut(o outgoing) error {
 func (p *peer) writeFrame(frame []byte) error {
 	ctx, cancel := p.allow(p.hub.limits.WriteTimeout, refuse(ReasonSlowReader, "A message was not read in time."))
 	defer cancel()
-	p.wrote.Store(time.Now().UnixNano())
-	defer p.wrote.Store(0)
 	return p.conn.Write(ctx, websocket.MessageText, frame)
 }
 
@@ -423,23 +417,17 @@ func (p *peer) handle(data []byte) {
 	}
 }
 
-// pause waits for the room's writers to catch up.
+// pause waits for the room's writers to catch up with the client.
 func (p *peer) pause() {
-	end := time.Now().Add(longestPause)
+	end := time.Now().Add(longestHold)
 	for {
 		select {
 		case <-p.ctx.Done():
 			return
 		case now := <-time.After(messageSpacing):
-			if s := p.seat.Load(); s == nil || !s.room.isPressed(now) || now.After(end) {
+			if s := p.seat.Load(); s == nil || !s.room.holds(s.id, now) || now.After(end) {
 				return
 			}
 		}
 	}
-}
-
-// isPressed reports whether half the outbox waits for a writer that is not stuck.
-func (p *peer) isPressed(now time.Time) bool {
-	began := p.wrote.Load()
-	return len(p.outbox) > cap(p.outbox)/2 && (began == 0 || now.Sub(time.Unix(0, began)) < stuckAfter)
 }

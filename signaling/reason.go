@@ -63,6 +63,7 @@ const (
 	ReasonNotModerator   Reason = "not-moderator"      // the member may not lock, unlock or remove
 	ReasonBadQuality     Reason = "bad-quality"        // a number of the report is none, or not possible
 	ReasonManyReports    Reason = "too-many-reports"   // one of these was not looked at
+	ReasonMemberBehind   Reason = "member-behind"      // a member has not read what it was sent before, and does not get this
 	ReasonICEUnavailable Reason = "ice-unavailable"    // no ICE servers at the moment; they follow
 )
 
@@ -89,7 +90,7 @@ func Reasons() []Reason {
 		ReasonRoomLocked, ReasonPongTimeout, ReasonUnknownType, ReasonBadMessage, ReasonAlreadyJoined, ReasonUnknownTarget,
 		ReasonBadCandidate, ReasonBadSDP, ReasonSDPTooLarge, ReasonSDPNotDTLS, ReasonSDPFingerprint,
 		ReasonSDPNoICE, ReasonPublishDenied, ReasonNotModerator, ReasonBadQuality, ReasonManyReports,
-		ReasonICEUnavailable,
+		ReasonMemberBehind, ReasonICEUnavailable,
 	}
 }
 

@@ -42,6 +42,14 @@ type member struct {
 	seat *seat // nil where another process serves it
 }
 
+// sender is whose share of an outbox the member's messages take.
+func (m member) sender() string {
+	if m.user == "" {
+		return string(m.id)
+	}
+	return m.user
+}
+
 func newRoom(h *Hub, tenant, name string) *room {
 	return &room{
 		hub: h, key: roomKey(tenant, name), tenant: tenant, name: name, local: map[ClientID]*seat{},
@@ -77,11 +85,16 @@ func (r *room) forget(s *seat) {
 	delete(r.local, s.id)
 }
 
-// isPressed reports whether a burst should wait for the writer of some member.
-func (r *room) isPressed(now time.Time) bool {
+// holds reports whether a member should wait for the writer of another.
+func (r *room) holds(id ClientID, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.ContainsFunc(r.members, func(m member) bool { return m.seat != nil && m.seat.isPressed(now) })
+	from := r.indexLocked(id)
+	if from < 0 {
+		return false
+	}
+	sender := r.members[from].sender()
+	return slices.ContainsFunc(r.members, func(m member) bool { return m.seat != nil && m.seat.holds(sender, now) })
 }
 
 // userOf returns the user of a member other than one, if there is such a member, and whether that one has
@@ -193,18 +206,22 @@ func (r *room) forwardLocked(e Event) {
 	if from < 0 {
 		return
 	}
-	if e.To == "" {
-		r.sendLocked(e.Frame, e.From)
-		return
-	}
-	to := r.indexLocked(e.To)
-	switch {
-	case to >= 0 && to != from:
-		if s := r.members[to].seat; s != nil {
-			s.send(e.Frame)
+	found, behind := e.To == "", false
+	for i, m := range r.members {
+		if i == from || e.To != "" && m.id != e.To {
+			continue
 		}
-	case r.members[from].seat != nil:
-		r.members[from].seat.refuse(refuseTarget())
+		found = true
+		if m.seat != nil && !m.seat.forward(r.members[from].sender(), e.Frame) {
+			behind = true
+		}
+	}
+	switch s := r.members[from].seat; {
+	case s == nil:
+	case !found:
+		s.refuse(refuseTarget())
+	case behind:
+		s.refuse(refuse(ReasonMemberBehind, "A member has yet to read what you sent before, and does not get this message."))
 	}
 }
 

@@ -48,13 +48,11 @@ func (s *scene) apply(events ...Event) {
 func (s *scene) sent(id ClientID) []string {
 	var frames []string
 	for {
-		select {
-		case f := <-s.peers[id].outbox:
-			s.peers[id].queued.Add(-int64(len(f.frame)))
-			frames = append(frames, string(f.frame))
-		default:
+		o, ok := s.peers[id].outbox.take()
+		if !ok {
 			return frames
 		}
+		frames = append(frames, string(o.frame))
 	}
 }
 
@@ -151,46 +149,140 @@ func TestRoomIsFull(t *testing.T) {
 	s.want("A", `{"type":"user-left","clientId":"B"}`)
 }
 
+// Four senders and more can fill an outbox: then it is its reader who is slow.
 func TestSlowReaderIsEndedAlone(t *testing.T) {
 	for name, frame := range map[string]string{
 		"by number": "x",
-		"by bytes":  string(make([]byte, 40<<10)), // 27 of them pass the bytes before 64 the number
+		"by bytes":  string(make([]byte, 40<<10)), // six of them are a share before 64 the number
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, 16)
-			for _, id := range []ClientID{"A", "slow", "C"} {
+			senders := []ClientID{"A", "B", "C", "D", "E"}
+			for _, id := range append(senders, "slow") {
 				s.local(id)
 				s.apply(join(id))
 			}
 			for range 100 {
-				s.apply(forward("A", "", frame))
-				s.sent("C")
+				for _, id := range senders {
+					s.apply(forward(id, "", frame))
+				}
+				for _, id := range senders {
+					s.sent(id)
+				}
 			}
 			slow, limits := s.peers["slow"], s.hub.limits
 			if r := slow.last.refusal; r == nil || r.Reason != ReasonSlowReader {
 				t.Fatalf("who never reads got %v", r)
 			}
-			if n := slow.queued.Load(); n > int64(limits.OutboxBytes) || len(slow.outbox) > limits.OutboxMessages {
-				t.Errorf("%d frames and %d bytes wait", len(slow.outbox), n)
+			if o := slow.outbox; o.bytes > outboxShares*limits.OutboxBytes || len(o.waiting) > outboxShares*limits.OutboxMessages {
+				t.Errorf("%d frames and %d bytes wait", len(o.waiting), o.bytes)
 			}
 			s.apply(leave("slow"))
 			s.want("C", `{"type":"user-left","clientId":"slow"}`)
-			if s.peers["C"].hasEnded() || s.peers["A"].hasEnded() {
-				t.Error("a member who reads was ended too")
+			for _, id := range senders {
+				if s.peers[id].hasEnded() {
+					t.Error("a member who reads was ended too")
+				}
 			}
 		})
 	}
 }
 
-// A burst waits for writers who have too much to do, a little; not for one that is stuck.
+const memberBehind = `{"type":"error","reason":"member-behind","message":"A member has yet to read what you sent before, and does not get this message."}`
+
+// However much one member sends, it costs nobody a socket or a message of others; who reads gets all of it.
+func TestFlooderFillsItsShareOnly(t *testing.T) {
+	s := newScene(t, 16)
+	for _, id := range []ClientID{"flooder", "slow", "C"} {
+		s.local(id)
+		s.apply(join(id))
+	}
+	for id := range s.peers {
+		s.sent(id)
+	}
+	share := s.hub.limits.OutboxMessages
+	for i := range 10 * share {
+		s.apply(forward("flooder", "", fmt.Sprint(i)))
+		s.want("C", fmt.Sprint(i))
+		if i < share {
+			s.want("flooder")
+		} else {
+			s.want("flooder", memberBehind)
+		}
+	}
+	s.apply(forward("C", "slow", "from C"), forward("flooder", "slow", "more"), forward("flooder", "C", "to C"))
+	s.want("flooder", memberBehind)
+	s.want("C", "to C")
+	got := s.sent("slow")
+	for i := range share {
+		if got[i] != fmt.Sprint(i) {
+			t.Fatalf("message %d is %q", i, got[i])
+		}
+	}
+	if rest := got[share:]; !slices.Equal(rest, []string{"from C"}) {
+		t.Errorf("after the flood, the slow one got %q", rest)
+	}
+	s.apply(forward("flooder", "slow", "again"))
+	s.want("slow", "again")
+	for id, p := range s.peers {
+		if p.hasEnded() {
+			t.Errorf("%s was ended: %+v", id, p.last)
+		}
+	}
+}
+
+// A user with many sockets, or one socket after the other, has one share.
+func TestUserHasOneShare(t *testing.T) {
+	s := newScene(t, 16)
+	s.local("slow")
+	s.apply(join("slow"))
+	s.sent("slow")
+	for i := range 20 {
+		id := ClientID(fmt.Sprint("socket-", i))
+		s.local(id)
+		s.apply(Event{Kind: EventJoin, From: id, User: "eve"})
+		for range 10 {
+			s.apply(forward(id, "slow", "x"))
+		}
+		s.apply(leave(id))
+	}
+	n := 0
+	for _, frame := range s.sent("slow") {
+		if frame == "x" {
+			n++
+		}
+	}
+	if p := s.peers["slow"]; p.hasEnded() || n != s.hub.limits.OutboxMessages {
+		t.Errorf("%d messages came through; the socket has ended: %v", n, p.hasEnded())
+	}
+}
+
+// What is refused to a member is not counted as sent to it, or it could not resume.
+func TestRefusedFramesAreNotInTheJournal(t *testing.T) {
+	s := newScene(t, 16)
+	for _, id := range []ClientID{"A", "slow"} {
+		s.local(id)
+		s.apply(join(id))
+	}
+	seat := s.peers["slow"].place
+	seat.sent.most, seat.sent.mostBytes = 1000, 1<<20
+	for range 100 {
+		s.apply(forward("A", "slow", "x"))
+	}
+	if n := seat.sent.next(); n != uint64(s.hub.limits.OutboxMessages) {
+		t.Errorf("the journal has %d frames", n)
+	}
+}
+
+// A burst waits for writers who have too much of it to do, a little; not for what others sent.
 func TestPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t, 16)
-		for _, id := range []ClientID{"A", "B"} {
+		for _, id := range []ClientID{"A", "B", "C"} {
 			s.local(id)
 			s.apply(join(id))
 		}
-		a, b := s.peers["A"], s.peers["B"]
+		a := s.peers["A"]
 		a.seat.Store(a.place)
 		takes := func(what string, want time.Duration) {
 			t.Helper()
@@ -200,18 +292,22 @@ func TestPause(t *testing.T) {
 				t.Errorf("%s: paused for %v, want %v", what, d, want)
 			}
 		}
-		takes("nothing to do", messageSpacing)
-		for len(b.outbox) <= cap(b.outbox)/2 {
-			s.apply(forward("A", "B", "x"))
+		press := func(from ClientID) {
+			for range s.hub.limits.OutboxMessages/2 + 1 {
+				s.apply(forward(from, "B", "x"))
+			}
 		}
-		takes("a writer lags", longestPause+messageSpacing)
+		takes("nothing to do", messageSpacing)
+		press("C")
+		takes("a writer lags with what another sent", messageSpacing)
+		press("A")
+		takes("a writer lags", longestHold)
+		takes("it still lags", messageSpacing)
+		s.sent("B")
+		press("A")
 		time.AfterFunc(9*time.Millisecond, func() { s.sent("B") })
 		takes("a writer lags and catches up", 10*time.Millisecond)
-		for len(b.outbox) <= cap(b.outbox)/2 {
-			s.apply(forward("A", "B", "x"))
-		}
-		b.wrote.Store(time.Now().UnixNano())
-		takes("a write gets stuck", stuckAfter)
+		press("A")
 		a.end(ending{})
 		takes("the socket has ended", 0)
 	})

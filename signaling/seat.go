@@ -84,14 +84,19 @@ func (s *seat) refuse(r *Refusal) {
 	}
 }
 
-// send sends a frame now or, to a member that is away, when it is back. It never blocks.
-func (s *seat) send(frame []byte) {
+// send sends a frame of the server now or, to a member that is away, when it is back. It never blocks.
+func (s *seat) send(frame []byte) { s.forward("", frame) }
+
+// forward does the same with a frame of a sender, and reports whether the member is to get it: no, where
+// the sender's share of the outbox is full.
+func (s *seat) forward(sender string, frame []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sent.add(frame)
-	if s.peer != nil {
-		s.peer.send(outgoing{frame: frame, counts: true})
+	if s.peer != nil && !s.peer.send(outgoing{frame: frame, sender: sender, counts: true}) {
+		return false
 	}
+	s.sent.add(frame)
+	return true
 }
 
 // remove ends the membership because a moderator said so.
@@ -134,11 +139,11 @@ func (s *seat) take(p *peer) bool {
 	return true
 }
 
-// isPressed reports whether a burst should wait for the writer of the member's socket.
-func (s *seat) isPressed(now time.Time) bool {
+// holds reports whether a sender should wait for the writer of the member's socket.
+func (s *seat) holds(sender string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.peer != nil && s.peer.isPressed(now)
+	return s.peer != nil && s.peer.outbox.holds(sender, now)
 }
 
 // resume makes p the seat's socket, in place of whichever it has. It sends what the client missed.

@@ -58,7 +58,7 @@ type serveConfig struct {
 	SignalJoinsPerSecond    int // per client address
 	SignalMessagesPerSecond int // per WebSocket
 	SignalBytesPerSecond    int // per WebSocket
-	SignalOutbox            int // messages waiting for a slow reader
+	SignalOutbox            int // messages of one sender waiting for one member
 	SignalSocketsPerAddress int
 	SignalResumeGrace       time.Duration // 0 lets nobody resume
 	SignalRemovalTime       time.Duration
@@ -166,7 +166,7 @@ func (c *serveConfig) table() []setting {
 		{groupSignaling, "signal_joins_per_second", "N", "5", restart, countAt(&c.SignalJoinsPerSecond, 1), "joins of one client address"},
 		{groupSignaling, "signal_messages_per_second", "N", "30", restart, countAt(&c.SignalMessagesPerSecond, 1), "messages of one member"},
 		{groupSignaling, "signal_bytes_per_second", "N", "262144", restart, countAt(&c.SignalBytesPerSecond, 64<<10), "bytes of one member; no fewer than one message may have"},
-		{groupSignaling, "signal_outbox", "N", "64", restart, countAt(&c.SignalOutbox, 1), "messages kept for a slow reader before it is closed"},
+		{groupSignaling, "signal_outbox", "N", "64", restart, countAt(&c.SignalOutbox, 1), "messages of one sender that wait for a slow reader, who gets no more of that sender then"},
 		{groupSignaling, "signal_sockets_per_address", "N", "50", restart, countAt(&c.SignalSocketsPerAddress, 1), "WebSockets of one client address"},
 		{groupSignaling, "signal_resume_grace", "TIME", "20s", restart, durationAt(&c.SignalResumeGrace, 0, 5*time.Minute), "how long a member whose WebSocket was lost may resume before the others are told; 0s is not at all"},
 		{groupSignaling, "signal_removal_time", "TIME", "10m", restart, durationAt(&c.SignalRemovalTime, time.Second, 24*time.Hour), "how long a user of a join token whom a moderator removed is kept out of the room"},

@@ -753,7 +753,7 @@ function openSocket(url) {
 const STAYING = new Set([
   'unknown-type', 'bad-message', 'already-joined', 'unknown-target', 'bad-candidate', 'bad-sdp', 'sdp-too-large',
   'sdp-not-dtls', 'sdp-no-fingerprint', 'sdp-no-ice', 'publish-denied', 'not-moderator', 'bad-quality', 'too-many-reports',
-  'ice-unavailable',
+  'member-behind', 'ice-unavailable',
 ])
 
 /** @param {Refusal | null} refusal the last one before the socket closed */
