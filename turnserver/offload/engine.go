@@ -113,9 +113,9 @@ func (e *Engine) Install(l relay.LocalFlow, left time.Duration) relay.Offloaded 
 		return nil
 	}
 	e.flows[slot] = f
-	e.joinLocked(f, xdp.ToClient, way{l.Server.Addr(), l.Client.Addr()})
+	e.joinLocked(f, xdp.ToClient, way{l.Server.Addr(), l.Client.Addr(), l.Relayed.Addr()})
 	if !l.Hairpin {
-		e.joinLocked(f, xdp.ToPeer, way{l.Relayed.Addr(), l.Peer.Addr()})
+		e.joinLocked(f, xdp.ToPeer, way{l.Relayed.Addr(), l.Peer.Addr(), l.Server.Addr()})
 	}
 	return f
 }

@@ -279,7 +279,7 @@ func TestResolve(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, _, h := newFake(t, 1)
 			c.host(h)
-			if got := resolve(h, way{own, peer}); got != c.want {
+			if got := resolve(h, way{own, peer, own}); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
@@ -376,4 +376,40 @@ func TestEngineWithoutProgram(t *testing.T) {
 		t.Errorf("got %v: %v", e, err)
 	}
 	e.Close()
+}
+
+// TestIPv6ThroughAGatewayTakesWhatEveryWayTakes: of what a router further on takes, no
+// event tells.
+func TestIPv6ThroughAGatewayTakesWhatEveryWayTakes(t *testing.T) {
+	_, _, h := newFake(t, 1)
+	peer, router := netip.MustParseAddr("2001:db8::9"), netip.MustParseAddr("fe80::1")
+	h.own, h.gateway = netip.MustParseAddr("2001:db8::1"), router
+	h.neighbours = map[netip.Addr]xdp.MAC{router: gatewayMAC, peer: otherMAC}
+	w := way{h.own, peer, h.own}
+	if got := resolve(h, w).hop; got.Destination != gatewayMAC || got.Limit != 1280 {
+		t.Errorf("through a gateway: %v", got)
+	}
+	h.gateway = netip.Addr{}
+	if got := resolve(h, w).hop; got.Destination != otherMAC || got.Limit != 1500 {
+		t.Errorf("on the link: %v", got)
+	}
+}
+
+// TestBothAddressesOfAFlowAreNeeded removes one of a flow's two local addresses.
+func TestBothAddressesOfAFlowAreNeeded(t *testing.T) {
+	at := netip.MustParseAddrPort
+	for name, l := range map[string]relay.LocalFlow{
+		"the relayed": {Flow: relay.Flow{FiveTuple: localFlow(0x4000).FiveTuple, Channel: 0x4000, Relayed: at("192.0.2.2:50000"), Peer: at("203.0.113.9:9000")}},
+		"the server's": {Flow: relay.Flow{
+			FiveTuple: relay.FiveTuple{Client: at("203.0.113.7:7000"), Server: at("192.0.2.2:3478")},
+			Channel:   0x4000, Relayed: at("192.0.2.1:50000"), Peer: at("203.0.113.9:9000"),
+		}},
+	} {
+		e, p, _ := newFake(t, 8)
+		f := install(t, e, l)
+		e.find()
+		if got := p.flows[f.slot].hops; got != ([2]xdp.Hop{}) {
+			t.Errorf("without %s address the hops are %v", name, got)
+		}
+	}
 }

@@ -89,9 +89,13 @@ func served(n *network, serving []netip.Addr) []netlink.Link {
 }
 
 // holds reports whether an interface has an address that a socket on another serves.
+// Nobody serves by a link-local address who does not name it: every interface has one.
 func (n *network) holds(index int, socket netip.Addr) bool {
 	for a, at := range n.addresses {
-		if at == index && (serves(socket, a) || socket.IsLoopback() && a.IsLoopback()) {
+		if !slices.Contains(at, index) || a.IsLinkLocalUnicast() && socket.IsUnspecified() {
+			continue
+		}
+		if serves(socket, a) || socket.IsLoopback() && a.IsLoopback() {
 			return true
 		}
 	}

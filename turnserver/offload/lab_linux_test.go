@@ -1,15 +1,19 @@
+//go:build amd64 || arm64 || loong64 || riscv64
+
 package offload
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"hairpin/turnserver/labtest"
 	"hairpin/turnserver/limit"
 	"hairpin/turnserver/relay"
 	"hairpin/turnserver/wire"
@@ -228,7 +232,7 @@ func TestHopsFollowTheRealNetwork(t *testing.T) {
 	})
 	r.run("the link flaps", func() {
 		r.must(r.peer, "ip", "link", "set", r.peerEnd, "down")
-		waitFor(r.t, "the hop to be withdrawn", func() bool { return !r.engine.knows(way{backIP[four], peerIP[four]}) })
+		waitFor(r.t, "the hop to be withdrawn", func() bool { return !r.engine.knows(way{backIP[four], peerIP[four], frontIP[four]}) })
 		r.must(r.peer, "ip", "link", "set", r.peerEnd, "up")
 		back()
 	})
@@ -238,11 +242,13 @@ func TestHopsFollowTheRealNetwork(t *testing.T) {
 	})
 	r.run("the relay address goes and comes", func() {
 		r.must(r.server, "ip", "address", "del", backIP[four].String()+"/24", "dev", r.back)
-		waitFor(r.t, "the hop to be withdrawn", func() bool { return !r.engine.knows(way{backIP[four], peerIP[four]}) })
+		waitFor(r.t, "the hop to be withdrawn", func() bool { return !r.engine.knows(way{backIP[four], peerIP[four], frontIP[four]}) })
 		_, before := r.relayed(relay.ToPeer)
 		noHop := r.frames()["no-hop"]
 		c.toPeer([]byte("nowhere"))
 		waitFor(r.t, "the frame to pass", func() bool { return r.frames()["no-hop"] > noHop })
+		_, _ = c.peer.Write([]byte("nobody")) // by the neighbour's entry, to who is not there
+		waitFor(r.t, "the peer's frame to pass", func() bool { return r.frames()["no-hop"] > noHop+1 })
 		if _, now := r.relayed(relay.ToPeer); now != before {
 			r.t.Error("the kernel relayed from an address that is gone")
 		}
@@ -264,6 +270,57 @@ func (e *Engine) knows(w way) bool {
 	defer e.mu.Unlock()
 	p := e.ways.all[w]
 	return p != nil && p.hop.Limit > 0
+}
+
+// TestPathMTUBeyondARouter has a way of IPv6 that takes less than its first link, which
+// only the sockets learn.
+func TestPathMTUBeyondARouter(t *testing.T) {
+	r := newRig(t, true)
+	far := r.lab.Host("far")
+	routerEnd, farEnd := r.lab.Link(
+		labtest.End{Host: r.peer, Address: netip.MustParsePrefix("fd03::1/64")},
+		labtest.End{Host: far, Address: netip.MustParsePrefix("fd03::2/64")},
+	)
+	r.peer.Sysctl("net/ipv6/conf/all/forwarding", "1")
+	r.must(r.server, "ip", "route", "add", "fd03::/64", "via", peerIP[six].String())
+	r.must(far, "ip", "route", "add", "fd02::/64", "via", "fd03::1")
+	r.must(r.peer, "ip", "link", "set", routerEnd, "mtu", "1300")
+	r.must(far, "ip", "link", "set", farEnd, "mtu", "1300")
+	r.serve(Native, frontIP, backIP)
+	c := r.call(four, six)
+	r.peer = far
+	c.bind(netip.MustParseAddr("fd03::2"), time.Minute, time.Minute)
+	r.untilKernel(relay.ToPeer, func() { r.insist("short", func() { c.toPeer([]byte("short")) }, c.peer) })
+	long := make([]byte, 1350)
+	r.insist("long", func() { c.toPeer(long) }, c.peer, long...)
+}
+
+// TestWildcardMeansAddresses leaves interfaces alone that have only the address that
+// every interface has.
+func TestWildcardMeansAddresses(t *testing.T) {
+	r := newRig(t, true)
+	other := r.lab.Host("container")
+	link := func(h *labtest.Host, prefix string) labtest.End {
+		return labtest.End{Host: h, Address: netip.MustParsePrefix(prefix)}
+	}
+	_, host := r.lab.Link(link(other, "10.9.0.2/24"), link(r.server, "10.9.0.1/24"))
+	r.must(r.server, "ip", "address", "flush", "dev", host, "scope", "global")
+	waitFor(t, "a link-local address", func() bool {
+		out, err := r.server.Command("ip", "-6", "address", "show", "dev", host, "scope", "link", "-tentative").CombinedOutput()
+		return err != nil || strings.Contains(string(out), "fe80:")
+	})
+	r.server.Do(func() {
+		e, err := Start(Config{Mode: Generic, Serving: []netip.Addr{netip.IPv6Unspecified()}, Flows: 8, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		for _, i := range e.Stats().Interfaces {
+			if i.Name == host {
+				t.Errorf("%s is used, or said not to be: %v", host, i)
+			}
+		}
+	})
 }
 
 // TestWhereTheProgramCannotBe checks that the server works in user space, and says why.

@@ -18,7 +18,7 @@ type network struct {
 	handle     *netlink.Handle
 	elsewhere  map[int]*nl.SocketHandle // asks for what is in other namespaces
 	links      map[int]netlink.Link     // by index
-	addresses  map[netip.Addr]int       // this machine's own, and the interface each is on
+	addresses  map[netip.Addr][]int     // this machine's own, and the interfaces each is on
 	neighbours map[neighbour]xdp.MAC
 	uplinks    map[int]bool // interfaces with a route through a gateway
 }
@@ -49,7 +49,7 @@ func (n *network) close() {
 // refresh reads everything anew but routes, which are asked for one by one. What cannot
 // be read is empty afterwards, so that no way leads through it.
 func (n *network) refresh() error {
-	n.links, n.addresses = make(map[int]netlink.Link), make(map[netip.Addr]int)
+	n.links, n.addresses = make(map[int]netlink.Link), make(map[netip.Addr][]int)
 	n.neighbours, n.uplinks = make(map[neighbour]xdp.MAC), make(map[int]bool)
 	links, linksErr := n.handle.LinkList()
 	for _, l := range links {
@@ -58,7 +58,7 @@ func (n *network) refresh() error {
 	addresses, addressesErr := n.handle.AddrList(nil, netlink.FAMILY_ALL)
 	for _, a := range addresses {
 		if ip, ok := addrOf(a.IP); ok {
-			n.addresses[ip] = a.LinkIndex
+			n.addresses[ip] = append(n.addresses[ip], a.LinkIndex)
 		}
 	}
 	neighbours, neighboursErr := n.handle.NeighList(0, netlink.FAMILY_ALL)

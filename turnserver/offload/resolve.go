@@ -52,10 +52,14 @@ type device struct {
 // maxPacket is the length in bytes of the longest IP packet.
 const maxPacket = 65535
 
+// leastIPv6 is the length in bytes that every way of IPv6 takes (RFC 8200 §5). Beyond a
+// router a way may take no more, and only sockets learn of that: no event tells it.
+const leastIPv6 = 1280
+
 // resolve finds a way. The zero answer means that there is none that the program could
 // take.
 func resolve(h host, w way) answer {
-	if !h.local(w.from) {
+	if !h.local(w.from) || !h.local(w.other) {
 		return answer{}
 	}
 	r, err := h.route(w.from, w.to)
@@ -79,6 +83,9 @@ func resolve(h host, w way) answer {
 	next := neighbour{r.index, w.to}
 	if r.gateway.IsValid() {
 		next.ip = r.gateway
+		if w.to.Is6() {
+			hop.Limit = min(hop.Limit, leastIPv6)
+		}
 	}
 	if hop.Destination, ok = h.resolved(next); !ok {
 		h.use(next)

@@ -6,8 +6,9 @@ import (
 	"hairpin/turnserver/offload/xdp"
 )
 
-// way is from a local address to a client or a peer.
-type way struct{ from, to netip.Addr }
+// way is from a local address to a client or a peer. The flow's other local address is
+// part of it: without that one, the flow has no packets of this machine's to relay.
+type way struct{ from, to, other netip.Addr }
 
 // neighbour is the next machine on a way.
 type neighbour struct {
