@@ -58,10 +58,12 @@ fuzz:
 lab-rounds: deps
 	HAIRPIN_TEST_FULL=1 HAIRPIN_LAB_ROUNDS=20 $(GO) test ./cmd/hairpin -run 'TestProbeNATInEveryNetwork|TestProbeNATInSpiteOfLoss' -count=1 -v -timeout 30m
 
-# Microbenchmarks, and the cost of relaying beside Debian's coturn (needs root).
+# Microbenchmarks, the cost of relaying beside Debian's coturn (needs root), and 5000
+# WebSockets at once. HAIRPIN_BENCH_ROOMS makes them fewer, five a room.
 bench: deps
 	$(GO) test -run '^$$' -bench . -benchmem ./turnserver/...
 	HAIRPIN_BENCH=1 $(GO) test ./turnserver/bench -run TestCost -v -timeout 30m
+	HAIRPIN_BENCH=1 $(GO) test ./signaling -run TestFullLoad -count=1 -v
 
 # What relaying costs the machine, in the kernel, in user space and by the servers of
 # others, in one run (needs root, two processors and nothing else to do): writes the
