@@ -37,11 +37,7 @@ func (k *kernel) attach(index int, i Interface, kind kind) (Why, error) {
 	if err != nil {
 		return whyNotAttached(err), err
 	}
-	a := &attachment{Interface: i, index: index, kind: kind, link: l}
-	k.attached[index] = a
-	if kind == kindLoopback {
-		k.engine.oneFamily = true
-	}
+	k.attached[index] = &attachment{Interface: i, index: index, kind: kind, link: l}
 	return WhyNone, nil
 }
 
@@ -80,7 +76,7 @@ func (k *kernel) inform(a *attachment, now xdp.Interface) error {
 		return err
 	}
 	a.told = &now
-	return k.program.SetEgress(a.index, true)
+	return k.program.SetEgress(a.index, takesRedirects(a.Mode, a.kind, a.Driver))
 }
 
 // flags returns the peculiarities of an interface.
@@ -122,7 +118,10 @@ func (k *kernel) merges(a *attachment) bool {
 // tellBinding has the program answer Binding requests to the addresses that there are.
 func (k *kernel) tellBinding() {
 	wanted := make(map[netip.AddrPort]bool)
-	for address := range k.network.addresses {
+	for address, on := range k.network.addresses {
+		if !slices.ContainsFunc(on, func(index int) bool { return k.attached[index] != nil }) {
+			continue // its frames come tagged or bridged, if not to another machine
+		}
 		for _, socket := range k.config.Binding {
 			at := netip.AddrPortFrom(address, socket.Port())
 			if serves(socket.Addr(), address) && !slices.Contains(k.config.Except, at) {

@@ -30,9 +30,6 @@ type Engine struct {
 
 	kick chan struct{} // holds a token if there are ways to be found
 	host host
-	// oneFamily says that no flow may go from one family to the other: what comes by
-	// loopback has its route already, and cannot change family with it.
-	oneFamily bool
 
 	base  []xdp.Counts // the totals before the first flow
 	limit *limit.Table // of Binding responses; nil without the program
@@ -90,10 +87,6 @@ func (e *Engine) Install(l relay.LocalFlow, left time.Duration) relay.Offloaded 
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.ended {
-		return nil
-	}
-	if e.oneFamily && l.Client.Addr().Is4() != l.Relayed.Addr().Is4() {
-		e.stayed[StayFamily]++
 		return nil
 	}
 	now := time.Duration(e.clock())

@@ -101,6 +101,19 @@ func judge(m Mode, f facts) Why {
 	return WhyNone
 }
 
+// takesRedirects reports whether an interface transmits what came in by another. Native
+// drivers that cannot drop it unseen, and so does the network stack what goes to loopback
+// with a source of this machine.
+func takesRedirects(m Mode, k kind, driver string) bool {
+	switch k {
+	case kindVeth:
+		return true
+	case kindEthernet:
+		return m == Generic || slices.Contains(trusted(), driver)
+	}
+	return false
+}
+
 // known is what is known of something that may not be known.
 type known uint8
 

@@ -32,6 +32,25 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+func TestTakesRedirects(t *testing.T) {
+	for _, c := range []struct {
+		mode   Mode
+		kind   kind
+		driver string
+		want   bool
+	}{
+		{Native, kindVeth, "veth", true},
+		{Native, kindEthernet, "mlx5_core", true},
+		{Native, kindEthernet, "virtio_net", false},
+		{Generic, kindEthernet, "virtio_net", true},
+		{Generic, kindLoopback, "", false},
+	} {
+		if got := takesRedirects(c.mode, c.kind, c.driver); got != c.want {
+			t.Errorf("%v: %v", c, got)
+		}
+	}
+}
+
 func TestServes(t *testing.T) {
 	for _, c := range []struct {
 		socket, at string

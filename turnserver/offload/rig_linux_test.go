@@ -58,6 +58,7 @@ type rig struct {
 	engine               *Engine
 	table                *relay.Table
 	listen               [2]*udp.Conn
+	relays               [2]netip.Addr
 	loops                sync.WaitGroup
 	nextPort             uint16
 	limit                limit.Config
@@ -166,7 +167,7 @@ func (r *rig) skip(err error) {
 // serve starts the engine, the table and the listening sockets on the server's addresses.
 func (r *rig) serve(mode Mode, front, back [2]netip.Addr) {
 	r.t.Helper()
-	r.epoch = time.Now()
+	r.epoch, r.relays = time.Now(), back
 	r.server.Do(func() {
 		var err error
 		r.engine, err = Start(Config{
@@ -243,7 +244,7 @@ func (r *rig) call(client, relayed int) *call {
 	server := r.listen[client].LocalAddr()
 	from := r.dial(r.client, clientAddress(r, client), server)
 	r.nextPort++
-	at := netip.AddrPortFrom(backAddress(r, relayed), r.nextPort)
+	at := netip.AddrPortFrom(r.relays[relayed], r.nextPort)
 	var socket *udp.Conn
 	r.server.Do(func() {
 		var err error
@@ -269,13 +270,6 @@ func clientAddress(r *rig, family int) netip.Addr {
 		return r.listen[family].LocalAddr().Addr()
 	}
 	return clientIP[family]
-}
-
-func backAddress(r *rig, family int) netip.Addr {
-	if r.client == r.server {
-		return loopbackBack
-	}
-	return backIP[family]
 }
 
 // bind binds the call's channel to a peer that answers from a socket of its own.

@@ -7,7 +7,6 @@ type Stay uint8
 const (
 	StayFull   Stay = iota // there is no slot for it, or no room for its keys
 	StayFailed             // the kernel refused it
-	StayFamily             // it would change family on loopback
 	stays                  // their number
 )
 
@@ -16,8 +15,8 @@ func (s Stay) String() string {
 	if s >= stays {
 		return "unknown"
 	}
-	return [stays]string{"full", "failed", "family"}[s]
+	return [stays]string{"full", "failed"}[s]
 }
 
 // Stays returns every reason there is.
-func Stays() []Stay { return []Stay{StayFull, StayFailed, StayFamily} }
+func Stays() []Stay { return []Stay{StayFull, StayFailed} }

@@ -312,6 +312,20 @@ func TestLoopbackKeepsTheFamily(t *testing.T) {
 	}
 }
 
+func TestLoopbackIsNotLeft(t *testing.T) {
+	w := newWorld(t)
+	f := w.bind(0, flowOf(families{4, 4}, 1))
+	elsewhere := otherInterface(t)
+	w.p.SetHop(0, ToPeer, Hop{Destination: peerMAC, Source: ownMAC, Interface: elsewhere, Limit: 1500})
+	w.must(w.p.SetEgress(elsewhere, true))
+	w.must(w.p.SetInterface(device, Interface{}))
+	in := fromClient(f, data(9))
+	in.destination = MAC{}
+	if action, _, err := w.p.Run(device, in.frame()); err != nil || action != Pass {
+		t.Errorf("%v: %v", action, err)
+	}
+}
+
 // TestLongPendingChecksum has a datagram that is too long to be summed whole.
 func TestLongPendingChecksum(t *testing.T) {
 	w := newWorld(t)

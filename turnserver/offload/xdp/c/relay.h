@@ -160,12 +160,17 @@ static inline enum reason check_hop(const struct onward *o)
 	return length <= o->hop >> MAC_BITS ? FINE : TOO_LONG;
 }
 
-/* Chooses between the interface the frame came in by and another. */
-static inline enum reason choose_egress(struct xdp_md *ctx, struct onward *o)
+/*
+ * Chooses between the interface the frame came in by and another. What came by loopback
+ * may only go back: the next device would put a checksum where the headers were.
+ */
+static inline enum reason choose_egress(struct xdp_md *ctx, const struct packet *p, struct onward *o)
 {
 	o->action = XDP_TX;
 	if (o->interface == ctx->ingress_ifindex)
 		return FINE;
+	if (p->interface_flags & ONE_FAMILY)
+		return NO_EGRESS;
 	/* Anything but a redirect is what the flags say: XDP_ABORTED. */
 	o->action = bpf_redirect_map(&egress, o->interface, 0);
 	return o->action == XDP_REDIRECT ? FINE : NO_EGRESS;
@@ -262,7 +267,7 @@ static inline enum reason decide(struct xdp_md *ctx, struct packet *p, struct fl
 	if (!why)
 		why = sum_data(ctx, p, o);
 	if (!why)
-		why = choose_egress(ctx, o);
+		why = choose_egress(ctx, p, o);
 	o->growth = o->six * (sizeof(struct ip6) - sizeof(struct ip4));
 	o->growth -= p->key.six * (sizeof(struct ip6) - sizeof(struct ip4));
 	if (o->channel)
