@@ -151,6 +151,22 @@ func (k *kernel) drop(a *attachment, why Why, err error) {
 	k.engine.report(a.Interface, err)
 }
 
+// watchProgram leaves every driver if what the program does with their frames fails: of
+// which it is, the counters do not tell.
+func (k *kernel) watchProgram() {
+	before := k.seen
+	if k.seen = k.engine.totals(); before == nil || k.seen == nil {
+		return
+	}
+	why := unfit(before, k.seen)
+	if why == WhyNone {
+		return
+	}
+	for _, a := range k.attached {
+		k.drop(a, why, nil)
+	}
+}
+
 // watch leaves veths whose other end takes nothing any more of what the program sends:
 // its program is gone or, where that cannot be seen, all is lost of what was sent. That
 // some is lost is the way of queues.

@@ -27,6 +27,7 @@ type kernel struct {
 	ethtool ethtool
 
 	attached map[int]*attachment // by the interface's index
+	seen     []xdp.Counts        // the totals when the program was last looked at
 	answered map[netip.AddrPort]bool
 	events   *os.File
 	changes  chan []change
@@ -240,6 +241,7 @@ func (k *kernel) run() {
 		case now := <-ticker.C:
 			k.engine.sweep()
 			k.watch()
+			k.watchProgram()
 			if now.Sub(used) >= useEvery {
 				used = now
 				for _, n := range k.engine.neighbours() {

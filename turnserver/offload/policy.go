@@ -3,6 +3,8 @@ package offload
 import (
 	"net/netip"
 	"slices"
+
+	"hairpin/turnserver/offload/xdp"
 )
 
 // Why is why an interface is not used. The codes are stable: logs, metrics and
@@ -25,6 +27,7 @@ const (
 	WhyPlatform   Why = "platform"
 	WhyNoneFound  Why = "no-interface"
 	WhyLost       Why = "lost-frames"
+	WhyNoHeadroom Why = "no-headroom"
 	WhyGone       Why = "gone"
 )
 
@@ -43,6 +46,7 @@ var explained = map[Why]struct{ text, hint string }{
 	WhyPlatform:   {"there is no program for this platform", "Linux on amd64, arm64, loong64 or riscv64 is needed"},
 	WhyNoneFound:  {"no interface has an address that is served", "give an address of an Ethernet interface"},
 	WhyLost:       {"the driver loses what the program sends", "attach an XDP program to the other end of a veth"},
+	WhyNoHeadroom: {"the driver leaves no room before frames for longer headers", "try --offload generic, which costs more"},
 	WhyGone:       {"the interface is no more", ""},
 }
 
@@ -97,6 +101,21 @@ func judge(m Mode, f facts) Why {
 		return WhyVethPeer
 	case f.kind == kindEthernet && m == Auto && !slices.Contains(trusted(), f.driver):
 		return WhyUntested
+	}
+	return WhyNone
+}
+
+// unfit says why the program is to leave the drivers it is with, from what it counted up
+// to a second ago and up to now: frames it lost half written, or more that had no room for
+// new headers than those that had.
+func unfit(before, now []xdp.Counts) Why {
+	more := func(r xdp.Reason) uint64 { return now[r].Packets - before[r].Packets }
+	sent := more(xdp.RelayedToPeer) + more(xdp.RelayedToClient) + more(xdp.RelayedHairpin) + more(xdp.Binding)
+	switch {
+	case more(xdp.Broken) > 0:
+		return WhySelfTest
+	case more(xdp.NoHeadroom) > sent:
+		return WhyNoHeadroom
 	}
 	return WhyNone
 }

@@ -2,8 +2,11 @@ package offload
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+
+	"hairpin/turnserver/offload/xdp"
 )
 
 func TestJudge(t *testing.T) {
@@ -29,6 +32,31 @@ func TestJudge(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestUnfit(t *testing.T) {
+	for name, c := range map[string]struct {
+		more map[xdp.Reason]uint64
+		want Why
+	}{
+		"idle":              {nil, WhyNone},
+		"relaying":          {map[xdp.Reason]uint64{xdp.RelayedToPeer: 9, xdp.NoFlow: 99}, WhyNone},
+		"no room at times":  {map[xdp.Reason]uint64{xdp.RelayedToPeer: 9, xdp.NoHeadroom: 9}, WhyNone},
+		"no room mostly":    {map[xdp.Reason]uint64{xdp.RelayedToPeer: 9, xdp.NoHeadroom: 10}, WhyNoHeadroom},
+		"half written once": {map[xdp.Reason]uint64{xdp.RelayedToClient: 99, xdp.Broken: 1}, WhySelfTest},
+	} {
+		before := make([]xdp.Counts, len(xdp.Reasons()))
+		for i := range before {
+			before[i].Packets = 1000
+		}
+		now := slices.Clone(before)
+		for r, n := range c.more {
+			now[r].Packets += n
+		}
+		if got := unfit(before, now); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }
 
@@ -75,7 +103,7 @@ func TestEveryCodeIsExplained(t *testing.T) {
 			t.Errorf("%q: %v", why, e)
 		}
 	}
-	if len(explained) != 14 {
+	if len(explained) != 15 {
 		t.Errorf("%d codes are explained", len(explained))
 	}
 	for _, s := range Stays() {

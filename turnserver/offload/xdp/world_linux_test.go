@@ -46,8 +46,8 @@ func load(t testing.TB, c Config) *Program {
 	p, err := Load(c)
 	switch {
 	case err == nil:
-	case errors.Is(err, unix.EPERM) && os.Getenv("HAIRPIN_TEST_FULL") != "1":
-		t.Skip(err)
+	case errors.Is(err, unix.EPERM):
+		lacks(t, err.Error())
 	default:
 		t.Fatalf("%+v", err)
 	}
@@ -57,6 +57,16 @@ func load(t testing.TB, c Config) *Program {
 		}
 	})
 	return p
+}
+
+// lacks skips a test for what this machine has not, or fails it where nothing may be
+// skipped.
+func lacks(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("HAIRPIN_TEST_FULL") == "1" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
 }
 
 func newWorld(t testing.TB) *world {
