@@ -82,7 +82,7 @@ func (o *offload) remove() {
 // is relayed there ends with the first of the binding, the permission and the
 // allocation.
 func (a *Allocation) offloadLocked(b *binding) {
-	if a.table.offload == nil || a.Transport != UDP {
+	if a.table.offload == nil || a.Transport != UDP || !a.table.told(b.peer.Addr()) {
 		return
 	}
 	left := a.leftLocked(b)
@@ -100,6 +100,14 @@ func (a *Allocation) offloadLocked(b *binding) {
 		b.offload.forget()
 	}
 	b.offload.flow = a.table.offload.Install(a.localFlow(b), left)
+}
+
+// told reports whether an address, if it is this server's, is the one clients are told.
+// By that alone the other end of a hairpin turn looks for its binding: a flow by the local
+// form would look the same in packets, and have what was never bound arrive.
+func (t *Table) told(peer netip.Addr) bool {
+	advertised, own := t.advertise[peer]
+	return !own || advertised == peer
 }
 
 // leftLocked returns how long a binding may still relay.
