@@ -19,7 +19,7 @@ func newOffloadMetrics() offloadMetrics {
 	return offloadMetrics{
 		interfaces: desc("interface", "Always 1: how an interface is used, native, generic or off, and why it is off.", "interface", "driver", "mode", "reason"),
 		flows:      desc("flows", "Channel bindings that the kernel relays."),
-		stayed:     desc("stayed_total", "Channel bindings that the kernel did not take, by why. They are relayed in user space.", "reason"),
+		stayed:     desc("stayed_total", "Times that the kernel did not take a channel binding, at first or when it was refreshed, by why. It is relayed in user space.", "reason"),
 		frames:     desc("frames_total", "Frames that the kernel data plane has seen, by what became of them or why they went to user space.", "reason"),
 	}
 }

@@ -1,6 +1,7 @@
 package offload
 
-// Stay is why a flow stayed in user space. The codes are stable: metrics use them.
+// Stay is why a flow stayed in user space, each time that it was offered. The codes are
+// stable: metrics use them.
 type Stay uint8
 
 // Why flows stay.
