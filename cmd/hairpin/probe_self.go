@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"hairpin/turnserver"
+	"hairpin/turnserver/offload"
 	"hairpin/turnserver/probe"
 	"hairpin/turnserver/relay"
 )
@@ -121,10 +123,46 @@ func selfConfig(c *loadedConfig, listen []netip.AddrPort, relays []relay.Address
 		ListenBuffer: turnserver.ListenBuffer,
 		OpenFiles:    files,
 	}
+	serving := make([]netip.Addr, 0, len(listen)+len(relays))
+	for _, at := range listen {
+		serving = append(serving, at.Addr())
+	}
 	for _, r := range relays {
+		serving = append(serving, r.Local)
 		self.Relays = append(self.Relays, probe.SelfRelay{Local: r.Local, Advertised: r.Advertised})
 	}
+	self.Offload = func(context.Context) probe.Step {
+		return offloadStep(offload.Foresee(offload.Mode(c.Offload), serving))
+	}
 	return self
+}
+
+// offloadStep says which interfaces the kernel's data plane would be on, and why others
+// have it not.
+func offloadStep(interfaces []offload.Interface) probe.Step {
+	if len(interfaces) == 0 {
+		return probe.Step{Status: probe.Skipped, Reason: "off", Words: "packets are relayed in user space, as asked for"}
+	}
+	step := probe.Step{Status: probe.OK}
+	words := make([]string, 0, len(interfaces))
+	for _, i := range interfaces {
+		name := i.Name
+		if i.Driver != "" {
+			name += " (" + i.Driver + ")"
+		}
+		if i.Why == offload.WhyNone {
+			words = append(words, fmt.Sprintf("%s can relay in the kernel, %s", name, i.Mode))
+			continue
+		}
+		step.Status, step.Reason, step.Hint = probe.Skipped, string(i.Why), i.Why.Hint()
+		if i.Name == "" {
+			words = append(words, "packets are relayed in user space: "+i.Why.Text())
+			continue
+		}
+		words = append(words, name+" relays in user space: "+i.Why.Text())
+	}
+	step.Words = strings.Join(words, "; ")
+	return step
 }
 
 // outside looks up the server that may be asked who this machine is: its first address

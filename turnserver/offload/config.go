@@ -49,7 +49,7 @@ func (e *Error) Error() string {
 	if e.Interface != "" {
 		text += " on " + e.Interface
 	}
-	text += fmt.Sprintf(" (%s): %s", e.Why, e.Why.text())
+	text += fmt.Sprintf(" (%s): %s", e.Why, e.Why.Text())
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
@@ -60,7 +60,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Hint returns what an operator can do about it, or nothing.
-func (e *Error) Hint() string { return e.Why.hint() }
+func (e *Error) Hint() string { return e.Why.Hint() }
 
 // Interface is what became of an interface.
 type Interface struct {

@@ -50,10 +50,11 @@ var explained = map[Why]struct{ text, hint string }{
 	WhyGone:       {"the interface is no more", ""},
 }
 
-func (w Why) text() string { return explained[w].text }
+// Text says what a code means, in words.
+func (w Why) Text() string { return explained[w].text }
 
-// hint returns what an operator can do about it.
-func (w Why) hint() string { return explained[w].hint }
+// Hint returns what an operator can do about it.
+func (w Why) Hint() string { return explained[w].hint }
 
 // kind is what an interface is.
 type kind uint8

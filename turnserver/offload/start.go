@@ -1,6 +1,9 @@
 package offload
 
-import "log/slog"
+import (
+	"log/slog"
+	"net/netip"
+)
 
 // Start attaches the program to the interfaces that serve, as far as the mode and they
 // allow, says in one line for each what became of it, and keeps it true until
@@ -17,6 +20,15 @@ func Start(c Config) (*Engine, error) {
 		return newEngine(nil, nil, 0, c.Logger), nil
 	}
 	return start(c)
+}
+
+// Foresee says what Start would do with each interface that serves one of the addresses,
+// as far as that shows without attaching anything. Off has none.
+func Foresee(m Mode, serving []netip.Addr) []Interface {
+	if m == Off || m == "" {
+		return nil
+	}
+	return foresee(m, serving)
 }
 
 // without returns an engine that takes no flows and says why, or an error if the
@@ -43,11 +55,11 @@ func (e *Engine) report(i Interface, err error) {
 		e.log.Info("relaying in the kernel", attributes...)
 		return
 	}
-	attributes = append(attributes, "reason", string(i.Why), "why", i.Why.text())
+	attributes = append(attributes, "reason", string(i.Why), "why", i.Why.Text())
 	if err != nil {
 		attributes = append(attributes, "error", err.Error())
 	}
-	if hint := i.Why.hint(); hint != "" {
+	if hint := i.Why.Hint(); hint != "" {
 		attributes = append(attributes, "hint", hint)
 	}
 	e.log.Info("relaying in user space", attributes...)
