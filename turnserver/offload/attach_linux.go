@@ -75,7 +75,11 @@ func (k *kernel) inform(a *attachment, now xdp.Interface) error {
 	if err := k.program.SetInterface(a.index, now); err != nil {
 		return err
 	}
+	first := a.told == nil
 	a.told = &now
+	if !first { // to add it again would disturb what is on its way there
+		return nil
+	}
 	return k.program.SetEgress(a.index, takesRedirects(a.Mode, a.kind, a.Driver))
 }
 
@@ -98,10 +102,14 @@ func (k *kernel) flags(a *attachment) xdp.InterfaceFlags {
 	return flags
 }
 
-// oneUplink reports whether no way out of this network but an interface's, if any, leads
-// through a gateway.
+// oneUplink reports whether all ways out of this machine's networks lead by an interface.
 func (k *kernel) oneUplink(index int) bool {
-	return len(k.network.uplinks) == 0 || len(k.network.uplinks) == 1 && k.network.uplinks[index]
+	for _, u := range k.network.uplinks {
+		if u.many || u.sole != (neighbour{}) && u.sole.index != index {
+			return false
+		}
+	}
+	return !k.network.doubtful
 }
 
 // merges reports whether the network stack may show several datagrams as one in generic

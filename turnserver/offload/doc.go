@@ -26,10 +26,12 @@
 // # Next hops
 //
 // One goroutine keeps the ways: it asks the kernel for the route from the local address
-// and for the neighbour, and listens to what changes. A change of routes, addresses or
-// interfaces first withdraws every hop, so that packets pass, and then finds them anew;
-// one of a neighbour does so for the ways through it. The kernel forgets neighbours that
-// nobody in user space talks to, so those in use are reported as used every few seconds,
+// and for the neighbour, and listens to what changes, on this machine often and mostly
+// elsewhere. What is heard in a moment is taken in at once: it withdraws the hops that it
+// may concern, so that their packets pass, and finds them anew. Where the kernel drops
+// routes and says nothing, ways are asked for again and their hops stand meanwhile; so
+// are, every few seconds, ways without a hop. The kernel forgets neighbours that nobody
+// in user space talks to, so those in use are reported as used every few seconds,
 // which makes it probe them; one that does not answer is withdrawn. IP forwarding is
 // neither needed nor switched on.
 //

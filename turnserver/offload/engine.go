@@ -239,6 +239,13 @@ func (e *Engine) changed(c change) {
 	}
 }
 
+// doubt has ways found again; see [ways.doubt].
+func (e *Engine) doubt(all bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ways.doubt(all)
+}
+
 // neighbours returns the neighbours on ways in use.
 func (e *Engine) neighbours() []neighbour {
 	e.mu.Lock()

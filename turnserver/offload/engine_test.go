@@ -168,7 +168,10 @@ func TestHairpinFlowHasNoHopToItsPeer(t *testing.T) {
 
 func TestHopsFollowTheNetwork(t *testing.T) {
 	gatewayIs := func(mac xdp.MAC, usable bool) change {
-		return change{neighbour{2, gateway}, mac, usable}
+		return change{neighbour: neighbour{2, gateway}, mac: mac, usable: usable}
+	}
+	routes := func(to string) change {
+		return change{routes: map[netip.Prefix]bool{netip.MustParsePrefix(to): true}}
 	}
 	moved := gatewayHop
 	moved.Destination = otherMAC
@@ -181,8 +184,16 @@ func TestHopsFollowTheNetwork(t *testing.T) {
 		"the gateway is confirmed":  {gatewayIs(gatewayMAC, true), nil, false, gatewayHop},
 		"the gateway moves":         {gatewayIs(otherMAC, true), func(h *fakeHost) { h.neighbours[gateway] = otherMAC }, true, moved},
 		"the gateway is silent":     {gatewayIs(xdp.MAC{}, false), func(h *fakeHost) { clear(h.neighbours) }, true, xdp.Hop{}},
-		"another neighbour moves":   {change{neighbour{2, own}, otherMAC, true}, nil, false, gatewayHop},
-		"another link's neighbour":  {change{neighbour{3, gateway}, otherMAC, true}, nil, false, gatewayHop},
+		"another neighbour moves":   {change{neighbour: neighbour{2, own}, mac: otherMAC, usable: true}, nil, false, gatewayHop},
+		"another link's neighbour":  {change{neighbour: neighbour{3, gateway}, mac: otherMAC, usable: true}, nil, false, gatewayHop},
+		"routes elsewhere":          {routes("198.51.100.0/24"), nil, false, gatewayHop},
+		"another family's routes":   {routes("::/0"), nil, false, gatewayHop},
+		"a route to both":           {routes("203.0.113.0/24"), nil, true, gatewayHop},
+		"the default route":         {routes("0.0.0.0/0"), nil, true, gatewayHop},
+		"another link":              {change{link: 3}, nil, false, gatewayHop},
+		"this link":                 {change{link: 2}, nil, true, gatewayHop},
+		"another address":           {change{address: gateway}, nil, false, gatewayHop},
+		"this address":              {change{address: own}, nil, true, gatewayHop},
 		"anything, and all is well": {change{}, nil, true, gatewayHop},
 		"the address is removed":    {change{}, func(h *fakeHost) { h.own = netip.Addr{} }, true, xdp.Hop{}},
 		"the route is withdrawn":    {change{}, func(h *fakeHost) { h.fail = errors.New("unreachable") }, true, xdp.Hop{}},
@@ -217,7 +228,7 @@ func TestHopComesWithTheNeighbour(t *testing.T) {
 		t.Errorf("the kernel was asked for %v", h.used)
 	}
 	h.neighbours[gateway] = gatewayMAC
-	e.changed(change{neighbour{2, gateway}, gatewayMAC, true})
+	e.changed(change{neighbour: neighbour{2, gateway}, mac: gatewayMAC, usable: true})
 	e.find()
 	if got := p.flows[f.slot].hops; got != ([2]xdp.Hop{gatewayHop, gatewayHop}) {
 		t.Errorf("hops are %v", got)
@@ -411,5 +422,34 @@ func TestBothAddressesOfAFlowAreNeeded(t *testing.T) {
 		if got := p.flows[f.slot].hops; got != ([2]xdp.Hop{}) {
 			t.Errorf("without %s address the hops are %v", name, got)
 		}
+	}
+}
+
+// TestDoubtLeavesHopsStand asks for ways again; flows go on meanwhile.
+func TestDoubtLeavesHopsStand(t *testing.T) {
+	e, p, h := newFake(t, 8)
+	f := install(t, e, localFlow(0x4000))
+	h.fail = errors.New("no memory")
+	e.find()
+	h.fail = nil
+	e.doubt(false) // heals what failed for no reason of the network's
+	e.find()
+	if got := p.flows[f.slot].hops; got != ([2]xdp.Hop{gatewayHop, gatewayHop}) {
+		t.Fatalf("after a passing failure hops are %v", got)
+	}
+	asked := h.asked
+	e.doubt(false)
+	e.find()
+	if h.asked != asked {
+		t.Error("what is known was asked for")
+	}
+	h.mtu = 1400
+	e.doubt(true)
+	if got := p.flows[f.slot].hops; got != ([2]xdp.Hop{gatewayHop, gatewayHop}) {
+		t.Errorf("meanwhile hops are %v", got)
+	}
+	e.find()
+	if got := p.flows[f.slot].hops[xdp.ToPeer].Limit; got != 1400 {
+		t.Errorf("then the limit is %d", got)
 	}
 }

@@ -30,7 +30,9 @@ type kernel struct {
 	seen     []xdp.Counts        // the totals when the program was last looked at
 	answered map[netip.AddrPort]bool
 	events   *os.File
-	changes  chan []change
+	news     *news
+	doubt    bool      // that ways are what they were
+	used     time.Time // when neighbours last were
 	done     chan struct{}
 	running  sync.WaitGroup
 }
@@ -39,7 +41,7 @@ type kernel struct {
 func start(c Config) (*Engine, error) {
 	k := &kernel{
 		config: c, attached: make(map[int]*attachment), answered: make(map[netip.AddrPort]bool),
-		changes: make(chan []change, 16), done: make(chan struct{}),
+		news: newNews(), done: make(chan struct{}),
 	}
 	var err error
 	if k.ethtool, err = openEthtool(); err != nil {
@@ -73,7 +75,7 @@ func start(c Config) (*Engine, error) {
 		k.engine.report(r.Interface, r.err)
 	}
 	k.tell()
-	k.running.Go(func() { hear(k.events, k.changes, k.done) })
+	k.running.Go(func() { hear(k.events, k.news) })
 	k.running.Go(k.run)
 	return k.engine, nil
 }
@@ -224,46 +226,101 @@ func (k *kernel) close() {
 const (
 	beat     = time.Second     // how often drivers are watched and flows that lapsed given up
 	useEvery = 5 * time.Second // how often neighbours are reported as used
+
+	// pause is how long what is heard waits at least after what was taken in before, and
+	// share how much longer it waits than that took: nobody's routes take a processor.
+	pause = 20 * time.Millisecond
+	share = 4
 )
 
 // run keeps hops, interfaces and flows true until done.
 func (k *kernel) run() {
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
-	var used time.Time
+	waiting := k.news.waiting
+	var paused <-chan time.Time
 	for {
 		select {
 		case <-k.done:
 			return
 		case <-k.engine.kick:
-		case batch := <-k.changes:
-			k.changed(batch)
+		case <-paused:
+			waiting, paused = k.news.waiting, nil
+		case <-waiting:
+			begun := time.Now()
+			k.takeIn(k.news.take())
+			k.engine.find()
+			waiting, paused = nil, time.After(max(pause, share*time.Since(begun)))
 		case now := <-ticker.C:
-			k.engine.sweep()
-			k.watch()
-			k.watchProgram()
-			if now.Sub(used) >= useEvery {
-				used = now
-				for _, n := range k.engine.neighbours() {
-					k.network.use(n)
-				}
-			}
+			k.tick(now)
 		}
 		k.engine.find()
 	}
 }
 
-// changed takes in what has been heard: hops are withdrawn before anything is asked.
-func (k *kernel) changed(batch []change) {
-	for _, c := range batch {
-		k.engine.changed(c)
-		if c.neighbour != (neighbour{}) {
-			k.network.note(c)
-			continue
-		}
-		if err := k.network.refresh(); err != nil {
-			k.config.Logger.Debug("the network could not be read whole", "error", err.Error())
-		}
+// tick does what is done every beat.
+func (k *kernel) tick(now time.Time) {
+	k.engine.sweep()
+	k.watch()
+	k.watchProgram()
+	if k.doubt {
+		k.doubt = false
+		k.engine.doubt(true)
+	}
+	if k.network.doubtful && !now.Before(k.network.lookAgain) {
+		k.complain(k.network.findUplinks())
 		k.tell()
+	}
+	if now.Sub(k.used) >= useEvery {
+		k.used = now
+		k.engine.doubt(false)
+		for _, n := range k.engine.neighbours() {
+			k.network.use(n)
+		}
+	}
+}
+
+// takeIn takes in what has been heard: hops are withdrawn before anything is asked, and
+// only those that it may concern.
+func (k *kernel) takeIn(h heard) {
+	if h.all {
+		k.engine.changed(change{})
+		k.complain(k.network.refresh())
+	}
+	for index, l := range h.links {
+		if k.network.setLink(index, l) {
+			k.engine.changed(change{link: index})
+			k.suspect(k.network.numbered(index))
+		}
+	}
+	for at, there := range h.addresses {
+		if k.network.setAddress(at, there) {
+			k.engine.changed(change{address: at.address})
+			k.suspect(!there)
+		}
+	}
+	for _, c := range h.neighbours {
+		k.network.note(c)
+		k.engine.changed(c)
+	}
+	if len(h.routes) > 0 {
+		k.engine.changed(change{routes: h.routes})
+	}
+	for u, there := range h.uplinks {
+		k.network.noteUplink(u, there)
+	}
+	k.tell()
+}
+
+// suspect has ways and uplinks looked at again, soon, after changes with which the kernel
+// drops routes silently.
+func (k *kernel) suspect(so bool) {
+	k.doubt = k.doubt || so
+	k.network.doubtful = k.network.doubtful || so
+}
+
+func (k *kernel) complain(err error) {
+	if err != nil {
+		k.config.Logger.Debug("the network could not be read whole", "error", err.Error())
 	}
 }

@@ -275,14 +275,18 @@ func TestHopsFollowTheRealNetwork(t *testing.T) {
 		back()
 	})
 	r.run("the relay address goes and comes", func() {
+		// The peer would forget the Ethernet address with it.
+		r.must(r.peer, "ip", "neigh", "replace", backIP[four].String(), "lladdr", "02:00:00:00:66:66", "dev", r.peerEnd, "nud", "permanent")
 		r.must(r.server, "ip", "address", "del", backIP[four].String()+"/24", "dev", r.back)
 		waitFor(r.t, "the hop to be withdrawn", func() bool { return !r.engine.knows(way{backIP[four], peerIP[four], frontIP[four]}) })
 		_, before := r.relayed(relay.ToPeer)
 		noHop := r.frames()["no-hop"]
 		c.toPeer([]byte("nowhere"))
 		waitFor(r.t, "the frame to pass", func() bool { return r.frames()["no-hop"] > noHop })
-		_, _ = c.peer.Write([]byte("nobody")) // by the neighbour's entry, to who is not there
-		waitFor(r.t, "the peer's frame to pass", func() bool { return r.frames()["no-hop"] > noHop+1 })
+		waitFor(r.t, "the peer's frame to pass", func() bool {
+			_, _ = c.peer.Write([]byte("nobody")) // by the neighbour's entry, to who is not there
+			return r.frames()["no-hop"] > noHop+1
+		})
 		if _, now := r.relayed(relay.ToPeer); now != before {
 			r.t.Error("the kernel relayed from an address that is gone")
 		}
@@ -304,6 +308,33 @@ func (e *Engine) knows(w way) bool {
 	defer e.mu.Unlock()
 	p := e.ways.all[w]
 	return p != nil && p.hop.Limit > 0
+}
+
+// TestChangesElsewhereLeaveFlowsAlone changes all that is not on the ways of a flow: the
+// kernel keeps each of its packets.
+func TestChangesElsewhereLeaveFlowsAlone(t *testing.T) {
+	r := newRig(t, true)
+	r.must(r.server, "ip", "link", "add", "elsewhere", "type", "dummy")
+	r.serve(Native, frontIP, backIP)
+	c := r.call(four, four)
+	c.bind(peerIP[four], time.Hour, time.Hour)
+	r.untilKernel(relay.ToPeer, c.exchange)
+	r.untilKernel(relay.ToClient, c.exchange)
+	before, took := r.frames(), r.engine.host.(*network).looked.Load()
+	for i := range 50 {
+		r.must(r.server, "ip", "route", "add", fmt.Sprintf("10.200.0.%d/32", i), "via", peerIP[four].String())
+		r.must(r.server, "ip", "address", "add", fmt.Sprintf("10.201.%d.1/24", i), "dev", "elsewhere")
+		r.must(r.server, "ip", "link", "set", "elsewhere", []string{"up", "down"}[i%2])
+		r.must(r.server, "ip", "address", "change", "fd02::1/64", "dev", r.back, "preferred_lft", fmt.Sprint(1000+i), "valid_lft", "5000")
+		c.exchange()
+	}
+	now := r.frames()
+	if now["no-hop"] != before["no-hop"] {
+		t.Errorf("%d frames passed for want of a hop", now["no-hop"]-before["no-hop"])
+	}
+	if again := r.engine.host.(*network).looked.Load(); again != took {
+		t.Errorf("all was read anew %d times", again-took)
+	}
 }
 
 // TestPathMTUBeyondARouter has a way of IPv6 that takes less than its first link, which

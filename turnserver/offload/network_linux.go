@@ -4,6 +4,9 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
 
 	"hairpin/turnserver/offload/xdp"
 
@@ -20,7 +23,11 @@ type network struct {
 	links      map[int]netlink.Link     // by index
 	addresses  map[netip.Addr][]int     // this machine's own, and the interfaces each is on
 	neighbours map[neighbour]xdp.MAC
-	uplinks    map[int]bool // interfaces with a route through a gateway
+	uplinks    [2]uplinks // of IPv4 and IPv6
+
+	looked    atomic.Int64 // how often all was read
+	doubtful  bool         // routes have changed, so that these may be others
+	lookAgain time.Time    // not before then
 }
 
 func openNetwork() (*network, error) {
@@ -34,7 +41,7 @@ func openNetwork() (*network, error) {
 		return nil, err
 	}
 	n := &network{handle: handle, elsewhere: map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}}}
-	if err := n.refresh(); err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+	if err := errors.Join(n.refresh(), n.findUplinks()); err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		n.close()
 		return nil, err
 	}
@@ -46,11 +53,14 @@ func (n *network) close() {
 	n.elsewhere[unix.NETLINK_ROUTE].Close()
 }
 
-// refresh reads everything anew but routes, which are asked for one by one. What cannot
+// refresh reads everything anew but routes, which are asked for one by one, and rarely
+// read whole. What cannot
 // be read is empty afterwards, so that no way leads through it.
 func (n *network) refresh() error {
 	n.links, n.addresses = make(map[int]netlink.Link), make(map[netip.Addr][]int)
-	n.neighbours, n.uplinks = make(map[neighbour]xdp.MAC), make(map[int]bool)
+	n.neighbours = make(map[neighbour]xdp.MAC)
+	n.doubtful = true
+	n.looked.Add(1)
 	links, linksErr := n.handle.LinkList()
 	for _, l := range links {
 		n.links[l.Attrs().Index] = l
@@ -67,20 +77,51 @@ func (n *network) refresh() error {
 			n.note(c)
 		}
 	}
-	return errors.Join(linksErr, addressesErr, neighboursErr, n.refreshUplinks())
+	return errors.Join(linksErr, addressesErr, neighboursErr)
 }
 
-func (n *network) refreshUplinks() error {
-	routes, err := n.handle.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
-	for i := range routes {
-		if routes[i].Gw != nil || routes[i].Via != nil {
-			n.uplinks[routes[i].LinkIndex] = true
-		}
-		for _, hop := range routes[i].MultiPath {
-			n.uplinks[hop.LinkIndex] = true
+// setLink keeps what has been heard of an interface, nil if it is gone, and reports
+// whether ways by it may be others now.
+func (n *network) setLink(index int, l netlink.Link) bool {
+	known := n.links[index]
+	if l == nil {
+		delete(n.links, index)
+		return known != nil
+	}
+	n.links[index] = l
+	if known == nil {
+		return false // nothing leads there before its addresses and routes come
+	}
+	was, is := known.Attrs(), l.Attrs()
+	return was.RawFlags != is.RawFlags || was.MTU != is.MTU || was.MasterIndex != is.MasterIndex ||
+		!slices.Equal(was.HardwareAddr, is.HardwareAddr)
+}
+
+// setAddress keeps what has been heard of an address, and reports whether it is news.
+func (n *network) setAddress(at holding, there bool) bool {
+	on := n.addresses[at.address]
+	if slices.Contains(on, at.index) == there {
+		return false
+	}
+	if there {
+		n.addresses[at.address] = append(on, at.index)
+		return true
+	}
+	on = slices.DeleteFunc(on, func(index int) bool { return index == at.index })
+	if n.addresses[at.address] = on; len(on) == 0 {
+		delete(n.addresses, at.address)
+	}
+	return true
+}
+
+// numbered reports whether an interface has an address that routes may lead by.
+func (n *network) numbered(index int) bool {
+	for a, on := range n.addresses {
+		if !a.IsLinkLocalUnicast() && slices.Contains(on, index) {
+			return true
 		}
 	}
-	return err
+	return false
 }
 
 // note keeps what has been heard of a neighbour.

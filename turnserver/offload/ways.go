@@ -54,12 +54,17 @@ type answer struct {
 	via neighbour
 }
 
-// change is something in the network that is not as it was: the neighbour, which has the
-// given Ethernet address now or, if not usable, none; or, without a neighbour, anything.
+// change is something in the network that is not as it was, one of these: the neighbour,
+// which has the given Ethernet address now or, if not usable, none; an interface; a local
+// address; routes; or, if it is nothing of that, anything.
 type change struct {
 	neighbour neighbour
 	mac       xdp.MAC
 	usable    bool
+
+	link    int
+	address netip.Addr
+	routes  map[netip.Prefix]bool // to these destinations
 }
 
 func newWays() ways {
@@ -109,14 +114,17 @@ func (w *ways) wanted() []question {
 	return asked
 }
 
-// found records an answer and returns the legs that the hop is for.
+// found records an answer and returns the legs whose hop it changes.
 func (w *ways) found(q question, a answer) []leg {
 	p := w.all[q.way]
 	if p == nil || p.asked != q.asked {
 		return nil
 	}
-	p.hop = a.hop
 	w.setVia(p, a.via)
+	if p.hop == a.hop {
+		return nil
+	}
+	p.hop = a.hop
 	return p.list()
 }
 
@@ -124,8 +132,11 @@ func (w *ways) found(q question, a answer) []leg {
 // returns the legs concerned.
 func (w *ways) changed(c change) (withdrawn []leg) {
 	if c.neighbour == (neighbour{}) {
+		concerns := c.concerns()
 		for _, p := range w.all {
-			withdrawn = w.withdraw(withdrawn, p)
+			if concerns(p) {
+				withdrawn = w.withdraw(withdrawn, p)
+			}
 		}
 		return withdrawn
 	}
@@ -135,6 +146,39 @@ func (w *ways) changed(c change) (withdrawn []leg) {
 		}
 	}
 	return withdrawn
+}
+
+// concerns says which ways a change may concern that is not a neighbour's.
+func (c change) concerns() func(*path) bool {
+	switch {
+	case c.link != 0:
+		return func(p *path) bool { return p.hop.Limit > 0 && p.hop.Interface == c.link || p.via.index == c.link }
+	case c.address.IsValid():
+		return func(p *path) bool { return p.way.from == c.address || p.way.other == c.address }
+	case c.routes != nil:
+		return func(p *path) bool { return p.way.to.IsValid() && covers(c.routes, p.way.to) }
+	}
+	return func(*path) bool { return true }
+}
+
+// covers reports whether one of many networks has an address.
+func covers(networks map[netip.Prefix]bool, a netip.Addr) bool {
+	for bits := range a.BitLen() + 1 {
+		if at, err := a.Prefix(bits); err == nil && networks[at] {
+			return true
+		}
+	}
+	return false
+}
+
+// doubt has ways asked for again, and lets their hops stand meanwhile: all of them, or
+// those that have none.
+func (w *ways) doubt(all bool) {
+	for _, p := range w.all {
+		if all || p.hop.Limit == 0 {
+			w.lose(p)
+		}
+	}
 }
 
 func (w *ways) withdraw(legs []leg, p *path) []leg {
