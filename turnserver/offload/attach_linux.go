@@ -95,8 +95,10 @@ func (k *kernel) flags(a *attachment) xdp.InterfaceFlags {
 		}
 	}
 	// With one way out of this network, the machine that a request came from takes the
-	// answer too. Loopback has other bounds, which the program does not know.
-	if a.kind != kindLoopback && k.oneUplink(a.index) {
+	// answer too, unless a balancer in front has it otherwise, which nothing here shows:
+	// that is for an operator to know. Loopback has other bounds, which the program does
+	// not know.
+	if k.config.Mode != Auto && a.kind != kindLoopback && k.oneUplink(a.index) {
 		flags |= xdp.Symmetric
 	}
 	return flags
