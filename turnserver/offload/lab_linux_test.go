@@ -46,11 +46,11 @@ func TestNativeOverVeth(t *testing.T) {
 // checkBothWays has the kernel, and only it, relay datagrams of many sizes both ways.
 func (r *rig) checkBothWays(c *call) {
 	r.t.Helper()
-	r.untilKernel(relay.ToPeer, func() {
+	r.warm(relay.ToPeer, func() {
 		c.toPeer([]byte("warm"))
 		r.receive(c.peer)
 	})
-	r.untilKernel(relay.ToClient, func() {
+	r.warm(relay.ToClient, func() {
 		_, _ = c.peer.Write([]byte("warm"))
 		r.receive(c.client)
 	})

@@ -322,6 +322,21 @@ func (r *rig) untilKernel(d relay.Direction, exchange func()) {
 	}
 }
 
+// warm is untilKernel of one datagram at a time. It returns once all of them are counted:
+// user space counts what it relays after it has sent it.
+func (r *rig) warm(d relay.Direction, exchange func()) {
+	r.t.Helper()
+	wanted, _ := r.relayed(d)
+	r.untilKernel(d, func() {
+		exchange()
+		wanted++
+	})
+	waitFor(r.t, "what was relayed to be counted", func() bool {
+		all, _ := r.relayed(d)
+		return all >= wanted
+	})
+}
+
 // frames returns the program's counters that are not zero.
 func (r *rig) frames() map[string]uint64 {
 	all := make(map[string]uint64)
