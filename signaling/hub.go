@@ -145,7 +145,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.release(p)
-	conn, err := websocket.Accept(throttled{w, h.limits, p.ctx, h.ctx}, r, &websocket.AcceptOptions{
+	conn, err := websocket.Accept(throttled{w, h.limits, h.ctx}, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the origin was checked above, and more strictly
 		CompressionMode:    websocket.CompressionDisabled,
 		OnPingReceived:     func(context.Context, []byte) bool { return p.takeControl() },

@@ -14,20 +14,12 @@ import (
 // cause: RFC 6455 allows any number of empty fragments and control frames.
 const transportFactor = 4
 
-// How fast, in bytes a second, and how many bytes at once are taken in from a client that has been told
-// goodbye, while its own is waited for. What was on its way still fits; a flood is no longer worth reading.
-const (
-	farewellRate  = 16 << 10
-	farewellBurst = 64 << 10
-)
-
 // throttled makes the connection that is hijacked from a response read no faster than the limits, and
-// end with cut: the WebSocket library, once it says goodbye, does so for seconds. Once leaving is done,
-// it is read slower still.
+// end with cut: the WebSocket library, once it says goodbye, does so for seconds.
 type throttled struct {
 	http.ResponseWriter
-	limits       Limits
-	leaving, cut context.Context
+	limits Limits
+	cut    context.Context
 }
 
 // Hijack implements http.Hijacker.
@@ -39,12 +31,10 @@ func (t throttled) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	ctx, cancel := context.WithCancel(t.cut)
 	context.AfterFunc(ctx, func() { _ = conn.Close() })
 	return &throttledConn{
-		Conn:     conn,
-		ctx:      ctx,
-		cancel:   cancel,
-		leaving:  t.leaving,
-		farewell: rate.NewLimiter(farewellRate, farewellBurst),
-		taken:    rate.NewLimiter(rate.Limit(transportFactor*t.limits.ByteRate), transportFactor*t.limits.ByteBurst),
+		Conn:   conn,
+		ctx:    ctx,
+		cancel: cancel,
+		taken:  rate.NewLimiter(rate.Limit(transportFactor*t.limits.ByteRate), transportFactor*t.limits.ByteBurst),
 	}, rw, nil
 }
 
@@ -52,20 +42,13 @@ type throttledConn struct {
 	net.Conn
 	ctx    context.Context // ends with the connection, and ends it
 	cancel context.CancelFunc
-
-	taken    *rate.Limiter // one token a byte
-	farewell *rate.Limiter // instead of taken, once leaving is done
-	leaving  context.Context
+	taken  *rate.Limiter // one token a byte
 }
 
 // Read reads, and returns only when the rate allows it; what is not read yet holds the sender back.
 func (c *throttledConn) Read(p []byte) (int, error) {
-	taken := c.taken
-	if c.leaving.Err() != nil {
-		taken = c.farewell
-	}
-	n, err := c.Conn.Read(p[:min(len(p), taken.Burst())])
-	if taken.WaitN(c.ctx, n) != nil && err == nil {
+	n, err := c.Conn.Read(p[:min(len(p), c.taken.Burst())])
+	if c.taken.WaitN(c.ctx, n) != nil && err == nil {
 		err = net.ErrClosed
 	}
 	return n, err

@@ -314,7 +314,7 @@ func (e *Engine) knows(w way) bool {
 // kernel keeps each of its packets.
 func TestChangesElsewhereLeaveFlowsAlone(t *testing.T) {
 	r := newRig(t, true)
-	r.must(r.server, "ip", "link", "add", "elsewhere", "type", "dummy")
+	r.must(r.server, "ip", "link", "add", "elsewhere", "type", "veth", "peer", "name", "nowhere")
 	r.serve(Native, frontIP, backIP)
 	c := r.call(four, four)
 	c.bind(peerIP[four], time.Hour, time.Hour)
