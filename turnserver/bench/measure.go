@@ -84,6 +84,10 @@ func (p Plan) measure(ctx context.Context, f *Fleet, before int64, spent cost) (
 	return result, nil
 }
 
+// noteTooShort says why there is no figure for the machine, whose time the kernel tells in
+// hundredths of a second.
+const noteTooShort = "no figure for the whole machine: the load was too small to be seen in its processor time"
+
 // carry measures a baseline, where that makes sense, and carries the load.
 func (p Plan) carry(ctx context.Context, f *Fleet, result *Result) (*Report, error) {
 	if p.Process != 0 {
@@ -95,6 +99,9 @@ func (p Plan) carry(ctx context.Context, f *Fleet, result *Result) (*Report, err
 		switch {
 		case err == nil && baseline.Delivered > 0:
 			p.Baseline = baseline.PerSent()
+			if p.Baseline == (Spent{}) {
+				result.Notes = append(result.Notes, noteTooShort)
+			}
 		case err != nil && !errors.Is(err, errNoBaseline):
 			return nil, err
 		default:

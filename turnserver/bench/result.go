@@ -141,7 +141,11 @@ func (r *Result) take(report *Report) {
 		PID: int(report.Process), CPUSeconds: report.CPU.Seconds(), Processors: report.Processors,
 		MicrosecondsPerPacket: microseconds(report.CPUPerPacket()),
 	}
-	if report.Baseline == (Spent{}) || report.Spent == (Spent{}) {
+	if report.Baseline == (Spent{}) {
+		return
+	}
+	if report.Spent == (Spent{}) {
+		r.Notes = append(r.Notes, noteTooShort)
 		return
 	}
 	relaying := report.PerPacket()
